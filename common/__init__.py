@@ -1,0 +1,1 @@
+"""What makes both daemons good services: settings, logging, lifecycle, metrics, sockets."""

@@ -1,0 +1,44 @@
+"""Life of a service: signals become a stop event, systemd hears when it serves and when it stops.
+
+The only place that knows signals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+
+
+def notify(state: str) -> None:
+    """Tell systemd, if it listens: ``READY=1``, ``STOPPING=1``, ``STATUS=…`` (sd_notify(3))."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path
+    # A service manager that went away is no reason for a service to fail.
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(state.encode(), address)
+
+
+def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run `main(stop)` to its end; SIGTERM and SIGINT set `stop`, a second one ends the process."""
+
+    async def body() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def on_signal(number: int) -> None:
+            if stop.is_set():
+                os._exit(128 + number)
+            notify("STOPPING=1")
+            stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal, number)
+        await main(stop)
+
+    asyncio.run(body())

@@ -1,0 +1,1 @@
+"""What people outside type and import: the wire contract and the command line."""

@@ -1,0 +1,1 @@
+"""wsbridge: subscribes to acquisitiond and serves any number of WebSocket clients."""
