@@ -15,7 +15,7 @@ import zmq
 
 from acquisitiond.daemon import run
 from acquisitiond.settings import Settings, with_ip_and_port
-from acquisitiond.simulator import SimulatorOptions, SimulatorThread
+from acquisitiond.simulator.process import simulator_process
 from common.lifecycle import run_service
 from common.log import setup_logging
 from common.settings import SettingsError, click_options, load_service
@@ -38,9 +38,7 @@ def main(config: str | None, **options: Any) -> None:
         with contextlib.ExitStack() as stack:
             if settings.simulate:
                 # The daemon gets an address like any other, and connects to it by TCP.
-                slots = tuple((module, 4) for module in settings.modules)
-                simulator = SimulatorThread(SimulatorOptions(port=0, modules=slots))
-                address = stack.enter_context(simulator).address
+                address = stack.enter_context(simulator_process(settings.modules))
                 settings = dataclasses.replace(settings, address=address)
                 log.info("simulated instrument at %s", address)
 

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
 def notify(state: str) -> None:
@@ -42,3 +46,11 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         await main(stop)
 
     asyncio.run(body())
+
+
+def die_with_parent() -> None:
+    """For `preexec_fn`: a child whose parent is killed gets SIGTERM, so that no port stays taken.
+
+    For single-threaded parents only, as everything that runs between fork and exec.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -204,7 +204,9 @@ class Bridge:
     # What the feed tells
 
     def on_reading(self, module: int, payload: bytes) -> None:
-        """A reading of a module."""
+        """A reading of a module, which proves that both the daemon and the instrument are there."""
+        if self._hub.trouble is not None:
+            self._set_state("connected", "")
         self._hub.reading(module, payload, self._loop.time())
 
     def on_old_reading(self, module: int, payload: bytes, age: float) -> None:

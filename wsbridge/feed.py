@@ -142,6 +142,7 @@ class Feed:
         if module is None:
             self._refuse(f"topic {topic[:40]!r}")
         elif payload.startswith(b'{"type":"data"'):
+            self._heard, self._away = self._loop.time(), False
             self._listener.on_reading(module, payload)
         else:
             self._listener.on_module_error(module, payload)
@@ -149,7 +150,7 @@ class Feed:
     def _on_heartbeat(self, heartbeat: wire.Heartbeat) -> None:
         self._heard = self._loop.time()
         newest = heartbeat.latest.get(wire.STATUS.decode(), 0)
-        if self._away or heartbeat.epoch != self._epoch or newest > self._status_seq:
+        if heartbeat.epoch != self._epoch or newest > self._status_seq:
             self._ask_for_snapshot()
         self._away = False
         self._listener.on_heartbeat(heartbeat)

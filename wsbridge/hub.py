@@ -20,6 +20,8 @@ of a longer backlog only the newest ones are worth having."""
 STALE_AFTER: Final = 1.0
 """Seconds, at least, and three periods of the source."""
 DEFAULT_PERIOD: Final = 0.1
+JITTER: Final = 0.05
+"""Seconds by which scheduling delays a reading now and then."""
 
 
 class Client(Protocol):
@@ -46,8 +48,8 @@ class Bucket:
         """Take the reading that arrived at `now` if one is due."""
         if now < self.due - slack:
             return
-        # A late reading does not move the grid, but what was missed is not made up for.
-        self.due = max(self.due + self.interval, now - self.interval)
+        # A reading that is a little late does not move the grid; a gap is not made up for.
+        self.due = max(self.due, now - min(self.interval, JITTER)) + self.interval
         self.frames.append(frame)
         if len(self.frames) > MOST_A_TICK:
             del self.frames[0]
@@ -116,9 +118,11 @@ class Hub:
         stream = self._streams.setdefault(module, Stream(module))
         if not stream.buckets:
             stream.wanted_since = now
-        bucket = stream.buckets.setdefault(interval, Bucket(interval, now))
+        live = self.trouble is None and stream.fresh(now)
+        first_due = stream.arrived + interval if live else now
+        bucket = stream.buckets.setdefault(interval, Bucket(interval, first_due))
         bucket.clients[client] = None
-        if self.trouble is None and stream.fresh(now) and stream.frame is not None:
+        if live and stream.frame is not None:
             client.offer(stream.frame, 1)
             self.delivered += 1
         elif stream.absent is not None and self.trouble is None:

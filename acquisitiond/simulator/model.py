@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from enum import IntFlag
 from typing import Final
 
-from acquisitiond.simulator import dut
 from acquisitiond.simulator.detector import Detector, DetectorSettings, Light
 from acquisitiond.simulator.errors import ScpiError
 from acquisitiond.simulator.lasers import Laser, power_on_lasers
 from acquisitiond.simulator.sweep import Plan, SweepSettings
 from acquisitiond.simulator.trace import Trace
+from acquisitiond.simulator.trace_types import RECIPES
 from acquisitiond.simulator.units import from_db
 
 REFERENCE_SECONDS: Final = 0.8
@@ -24,11 +24,6 @@ SAVE_SECONDS: Final = 0.3
 
 # Channels 3 (TLS IN) and 4 (OUT TO DUT) of a module have one wavelength setting between them.
 SHARED_WAVELENGTH: Final = frozenset({3, 4})
-
-TF_LIVE: Final = 1
-RAW_LIVE: Final = 11
-RAW_REFERENCE: Final = 12
-RAW_QUICK_REFERENCE: Final = 13
 
 _TRACES_KEPT: Final = 16  # computed and at hand; any other is computed again. 60 MB when full
 
@@ -257,46 +252,16 @@ class Model:
         and 13 hold.
         """
         detector = self.detector(module, channel)
-        if self._finished is None or kind not in _RECIPES:
+        if self._finished is None or kind not in RECIPES:
             raise ScpiError(-230)
         key = (module, channel, kind)
         if key not in self._traces:
             if len(self._traces) >= _TRACES_KEPT:
                 del self._traces[next(iter(self._traces))]
-            self._traces[key] = Trace(self._finished, _RECIPES[kind](detector, self._finished))
+            self._traces[key] = Trace(self._finished, RECIPES[kind](detector, self._finished))
         return self._traces[key]
 
     def save(self, module: int, channel: int, kind: int) -> None:
         """Keep a trace inside the instrument, where the remote control cannot reach it."""
         self.trace(module, channel, kind)
         self._saving_until = self.now + SAVE_SECONDS
-
-
-Recipe = Callable[[Detector, Plan], dut.Transmission]
-
-
-def _tf_live(detector: Detector, _: Plan) -> dut.Transmission:
-    return detector.transmission
-
-
-def _raw_reference(detector: Detector, plan: Plan) -> dut.Transmission:
-    """The laser as the detector would see it past a perfect device, dBm."""
-    path, ripple, power = dut.PATH_DB[detector.channel], dut.laser_ripple_db, plan.power_dbm
-    if len(plan.legs) == 1:
-        constant = plan.legs[0].power_dbm + path
-        return lambda nm: constant + ripple(nm)
-    return lambda nm: power(nm) + path + ripple(nm)
-
-
-def _raw_live(detector: Detector, plan: Plan) -> dut.Transmission:
-    """What the detector saw during the sweep, dBm: reference and transmission."""
-    reference, transmission = _raw_reference(detector, plan), detector.transmission
-    return lambda nm: reference(nm) + transmission(nm)
-
-
-_RECIPES: Final[dict[int, Recipe]] = {
-    TF_LIVE: _tf_live,
-    RAW_LIVE: _raw_live,
-    RAW_REFERENCE: _raw_reference,
-    RAW_QUICK_REFERENCE: _raw_reference,
-}

@@ -127,25 +127,25 @@ class _Sessions:
         self.instrument = instrument
         self.latency_s = latency_s
         self._closing = False
-        self._sessions: dict[_Session, asyncio.Task[None]] = {}
+        self._open: dict[_Session, asyncio.Task[None]] = {}
 
     def enter(self, session: _Session) -> None:
         if self._closing:
             session.hang_up()
             return
-        if len(self._sessions) >= MOST_SESSIONS:
+        if len(self._open) >= MOST_SESSIONS:
             _log.warning("session refused: %d are open already", MOST_SESSIONS)
             session.refuse()
             return
-        self._sessions[session] = self.tasks.create_task(session.run())
+        self._open[session] = self.tasks.create_task(session.run())
 
     def leave(self, session: _Session) -> None:
-        if task := self._sessions.pop(session, None):
+        if task := self._open.pop(session, None):
             task.cancel()
 
     def close(self) -> None:
         self._closing = True  # a connection accepted just now would never be told to end
-        for session, task in self._sessions.items():
+        for session, task in self._open.items():
             session.hang_up()
             task.cancel()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import signal
 import sys
 import urllib.error
 import urllib.request
@@ -15,7 +13,7 @@ import click
 import orjson
 
 from acquisitiond.settings import Settings as Acquisition
-from common.lifecycle import run_service
+from common.lifecycle import die_with_parent, run_service
 from common.settings import load_service
 from wsbridge.settings import Settings as Bridge
 
@@ -23,7 +21,6 @@ STOP_TIMEOUT: Final = 4.0
 """Seconds in which a daemon may end by itself; each promises two."""
 PATIENCE: Final = 10.0
 """Seconds without data after which it is said why."""
-_PR_SET_PDEATHSIG: Final = 1
 
 _ACQUISITION = ("address", "module", "rate", "max_rate", "metrics_port", "publish", "control")
 _BRIDGE = ("host", "port", "subscribe", "control")
@@ -111,13 +108,8 @@ async def _run(commands: dict[str, list[str]], url: str, stop: asyncio.Event) ->
 async def _start(name: str, arguments: list[str]) -> asyncio.subprocess.Process:
     # A session of its own: Ctrl-C reaches this process alone, which then ends the daemons in order.
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", name, *arguments, start_new_session=True, preexec_fn=_die_with_parent
+        sys.executable, "-m", name, *arguments, start_new_session=True, preexec_fn=die_with_parent
     )
-
-
-def _die_with_parent() -> None:
-    """In the child: get SIGTERM should the parent be killed, so that no port stays taken."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 async def _announce(url: str) -> None:

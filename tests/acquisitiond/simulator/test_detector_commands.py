@@ -84,7 +84,7 @@ def test_what_a_detector_refuses(bench, message: str, code: int) -> None:
     assert bench.ask(f"{CHANNEL}:WAV?;UNIT:Y?;X?;:{CHANNEL[1:]}:FUNC:TRIG?") == before
 
 
-@pytest.mark.parametrize("place", ["SENS5:CHAN1", "SENS4:CHAN5", "CHAN1"])
+@pytest.mark.parametrize("place", ["SENS5:CHAN1", "SENS4:CHAN5", "SENS:CHAN1"])
 @pytest.mark.parametrize(
     "message",
     ["POW?", "WAV?", "WAV 1550NM", "UNIT:X?", "UNIT:Y?", "UNIT:Y MW", "UNIT:X FREQ", "FUNC:TRIG?",

@@ -141,6 +141,14 @@ def test_power_can_be_read_while_scanning_and_follows_the_laser(bench) -> None:
         assert float(bench.ask(":CTP:SENS4:CHAN1:POW?")) == pytest.approx(expected, abs=0.2)
 
 
+def test_while_it_settles_the_laser_stands_at_the_start(bench) -> None:
+    bench.ask(":INIT:STAB 1,10;:CTP:SENS4:CHAN1:WAV 1520NM;:INIT")
+    expected = bench.model.transmission_db(4, 1, 1520.0) - 0.9
+    for moment in (0.0, 9.9):
+        bench.now = moment
+        assert float(bench.ask(":CTP:SENS4:CHAN1:POW?")) == pytest.approx(expected, abs=0.1)
+
+
 @pytest.mark.parametrize(("stays_on", "state"), [("ON", "1"), ("OFF", "0")])
 def test_after_the_sweep_the_laser_stands_at_the_stop(bench, stays_on: str, state: str) -> None:
     bench.ask(f":INIT:STAB {stays_on};:INIT;*OPC?")

@@ -23,6 +23,14 @@ def floats(block: bytes, code: str) -> list[float]:
     return list(struct.unpack(f">{size // struct.calcsize(code)}{code}", data))
 
 
+def finish(execution) -> bytes:
+    while True:
+        try:
+            next(execution)
+        except StopIteration as done:
+            return done.value
+
+
 def single(value: float) -> float:
     return array("f", [value])[0]
 
@@ -73,10 +81,8 @@ def test_the_wavelengths(swept) -> None:
 def test_there_are_notches(bench) -> None:
     bench.ask(":INIT;*OPC?")
     values = floats(bench.raw(f"{TRACE}1:DATA? BIN,DB".encode()), "f")
-    notches = [
-        i for i in range(50, len(values) - 50)
-        if values[i] == min(values[i - 50 : i + 51]) and values[i] < max(values[i - 50 : i + 51]) - 6
-    ]  # fmt: skip
+    neighbours = ((i, values[i - 50 : i + 51]) for i in range(50, len(values) - 50))
+    notches = [i for i, near in neighbours if values[i] == min(near) < max(near) - 6.0]
     assert len(notches) > 20
     assert min(values) > -70.0
 
@@ -128,6 +134,17 @@ def test_without_a_sweep_there_is_no_trace(bench, message: str) -> None:
     assert bench.fails(f"{TRACE}1:{message}") == [-230]
 
 
+def test_the_next_sweep_takes_the_traces_of_the_last_one_away(swept) -> None:
+    length = f"{TRACE}1:DATA:LENG?"
+    before = swept.raw(f"{TRACE}1:DATA? BIN,DB".encode())
+    swept.ask(":INIT:WAV:STAR 1559NM;STOP 1561NM;:INIT")
+    assert swept.fails(length) == [-230]
+    assert swept.ask(f"*OPC?;{length}") == "1;2001"
+    assert swept.raw(f"{TRACE}1:DATA? BIN,DB".encode()) != before
+    swept.ask(":INIT;:ABOR")
+    assert swept.fails(length) == [-230]
+
+
 def test_two_sessions_share_the_work_of_one_trace(swept) -> None:
     message = f"{TRACE}1:DATA? BIN,DB".encode()
     alone = swept.raw(message)
@@ -149,7 +166,4 @@ def test_a_trace_under_way_is_not_changed_by_the_next_sweep(swept) -> None:
     execution = swept.instrument.execute(message)
     next(execution)
     swept.ask(":INIT:WAV:STAR 1400NM;STOP 1450NM;:INIT")
-    with pytest.raises(StopIteration) as done:
-        while True:
-            next(execution)
-    assert len(done.value.value) == len("#48004") + 8004
+    assert len(finish(execution)) == len("#48004") + 8004
