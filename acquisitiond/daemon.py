@@ -21,7 +21,7 @@ from acquisitiond import rpc
 from acquisitiond.control import ControlServer
 from acquisitiond.demand import Demand
 from acquisitiond.metrics import Metrics
-from acquisitiond.owner import Connected, Event, Lost, ModuleAbsent, Owner, Snapshot
+from acquisitiond.owner import Connected, Crashed, Event, Lost, ModuleAbsent, Owner, Snapshot
 from acquisitiond.publisher import Publisher
 from acquisitiond.settings import Settings
 from acquisitiond.troubles import Troubles
@@ -53,8 +53,10 @@ async def run(
         ready(daemon)
         async with asyncio.TaskGroup() as tasks:
             heartbeat = tasks.create_task(daemon.heartbeat(), name="heartbeat")
+            crash = tasks.create_task(daemon.crash(), name="crash of the instrument's thread")
             await stop.wait()
             heartbeat.cancel()
+            crash.cancel()
         log.info("stopping")
 
 
@@ -73,6 +75,7 @@ class Daemon:
         self._troubles = Troubles(log, self._loop.time)
         self._absent_count: dict[int, int] = {}
         self._closing = False
+        self._crashed: asyncio.Future[None] = self._loop.create_future()
         self._room = threading.BoundedSemaphore(HANDOFF)
         self._owner = Owner(
             lambda timeout: open_link(settings.address, connect_timeout=timeout),
@@ -120,6 +123,10 @@ class Daemon:
             due = max(due + 1.0, self._loop.time())
             await asyncio.sleep(due - self._loop.time())
 
+    async def crash(self) -> None:
+        """Wait for ever; raise what ended the instrument's thread, should anything."""
+        await self._crashed
+
     # From the instrument's thread
 
     def _emit(self, event: Event) -> None:
@@ -145,6 +152,9 @@ class Daemon:
                 self._troubles.end("instrument")
                 log.info("connected to %s", identity)
                 self._set_state("connected", identity, None)
+            case Crashed(error):
+                if not self._crashed.done():
+                    self._crashed.set_exception(error)
             case Lost(kind, reason):
                 self._metrics.errors.labels(kind).inc()
                 self._troubles.begin("instrument", reason)

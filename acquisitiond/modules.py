@@ -18,6 +18,8 @@ SILENT_FOR: Final = 2.0
 """The same for a configured module that was only silent: the instrument may have been busy."""
 SUSPECT_AFTER: Final = 2
 """Links lost in a row while reading one module, before it is looked for on a link of its own."""
+MISREAD_AFTER: Final = 5
+"""Answers of another shape in a row, before it is looked at anew how the module is read."""
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class _Module:
     probing: bool = False
     look_again: float = 0.0
     lost_links: int = 0
+    misreads: int = 0
 
 
 class Inventory:
@@ -53,9 +56,10 @@ class Inventory:
                 return number
         return None
 
-    def found(self, number: int, profile: Profile) -> None:
+    def found(self, number: int, profile: Profile, now: float) -> None:
         """The probe found the module."""
-        self._modules[number] = _Module(profile, self._modules[number].configured)
+        configured = self._modules[number].configured
+        self._modules[number] = _Module(profile, configured, look_again=now + SILENT_FOR)
 
     def absent(self, number: int, definite: bool, now: float) -> None:
         """The probe found nothing; `definite` unless it was mere silence."""
@@ -66,11 +70,16 @@ class Inventory:
 
     def read(self, number: int) -> None:
         """A reading succeeded."""
-        self._modules[number].lost_links = 0
+        module = self._modules[number]
+        module.lost_links = module.misreads = 0
 
-    def misread(self, number: int) -> None:
-        """The answer did not have the profile's shape: look again how the module is read."""
-        self._modules[number].profile = None
+    def misread(self, number: int, now: float) -> None:
+        """The answer did not have the profile's shape."""
+        module = self._modules[number]
+        module.misreads += 1
+        # Not more often than a silent module is looked for: the probe may find what misled us.
+        if module.misreads >= MISREAD_AFTER and now >= module.look_again:
+            module.misreads, module.profile = 0, None
 
     def lost_link(self, number: int) -> None:
         """The link was lost while reading the module: its silence, or the instrument's?"""

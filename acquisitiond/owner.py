@@ -76,7 +76,14 @@ class ModuleAbsent:
     reason: str
 
 
-Event = Connected | Lost | Snapshot | ModuleAbsent
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The thread ended by an error of our own; no more events follow."""
+
+    error: BaseException
+
+
+Event = Connected | Lost | Snapshot | ModuleAbsent | Crashed
 
 
 class Owner:
@@ -104,7 +111,7 @@ class Owner:
         self._configured = configured
         self._inventory = Inventory(configured)
         self._schedule = Schedule()
-        self._configurations: dict[int, tuple[Configuration, float]] = {}
+        self._configurations: dict[int, tuple[Profile, Configuration, float]] = {}
         self._identity: str | None = None
         self._link: Link | None = None
         self._prober = Prober(open_link, min(timeout, PROBE_TIMEOUT), self._wake)
@@ -140,6 +147,12 @@ class Owner:
     # The thread
 
     def _run(self) -> None:
+        try:
+            self._own()
+        except BaseException as error:  # noqa: BLE001  a dead thread must not go unnoticed
+            self._emit(Crashed(error))
+
+    def _own(self) -> None:
         backoff = Backoff(random.Random())
         while not self._stopping.is_set():
             started = self._clock()
@@ -236,7 +249,7 @@ class Owner:
             started = self._clock()
             answers = instrument.powers(module, profile)
         except DialectError as error:
-            self._inventory.misread(module)
+            self._inventory.misread(module, self._clock())
             return self._failed(module, profile, str(error))
         timestamp, duration = self._wall(), self._clock() - started
         self._inventory.read(module)
@@ -267,8 +280,8 @@ class Owner:
         return Snapshot(
             timestamp=self._wall(),
             module=module,
-            wavelength_nm=known[0].wavelength_nm if known else None,
-            unit=known[0].units[0] if known else "dBm",
+            wavelength_nm=known[1].wavelength_nm if known else None,
+            unit=known[1].units[0] if known else "dBm",
             powers=nothing,
             duration=None,
             error=error,
@@ -279,10 +292,10 @@ class Owner:
     ) -> Configuration:
         known = self._configurations.get(module)
         now = self._clock()
-        if known is not None and now - known[1] < REFRESH:
-            return known[0]
+        if known is not None and known[0] == profile and now - known[2] < REFRESH:
+            return known[1]
         fresh = instrument.configuration(module, profile)
-        self._configurations[module] = (fresh, now)
+        self._configurations[module] = (profile, fresh, now)
         return fresh
 
     def _pause(self, seconds: float) -> None:
@@ -309,7 +322,7 @@ class Owner:
     def _probed(self, module: int, result: Profile | Absent | None) -> None:
         match result:
             case Profile():
-                self._inventory.found(module, result)
+                self._inventory.found(module, result, self._clock())
             case Absent(reason, definite):
                 self._inventory.absent(module, definite, self._clock())
                 self._emit(ModuleAbsent(module, reason))

@@ -144,7 +144,7 @@ class Bridge:
         finally:
             self._finished(connection)
             self.metrics.connections.labels(endpoint).dec()
-            self.metrics.closed.labels(connection.close_code).inc()
+            self.metrics.closed.labels(connection.code_of_end).inc()
             self.metrics.sent.inc(connection.sent)
             self.metrics.conflated.inc(connection.conflated)
             self.metrics.dropped.inc(connection.dropped)

@@ -47,6 +47,11 @@ class Connection(ServerConnection):
         self._events: list[bytes] = []
         self._first_bytes = b""
 
+    @property
+    def code_of_end(self) -> int:
+        """Close code as this side sent it; a client's own is echoed, and 1006 is none at all."""
+        return self.protocol.close_sent.code if self.protocol.close_sent else 1006
+
     # The hub's side
 
     def offer(self, frames: bytes, count: int) -> None:

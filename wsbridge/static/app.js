@@ -5,7 +5,6 @@ import { Chart, mark } from "./chart.js";
 import { connect } from "./link.js";
 
 const INTERVAL = 0.1; // seconds between readings that we ask for
-const MODULES = 20;
 const DETECTORS = 6; // on the wire are four, or as many as the module has
 
 const $ = (id) => document.getElementById(id);
@@ -39,9 +38,13 @@ let stream, link;
 
 function watchModule(module) {
   link?.close();
+  startOver(module);
+  link = connect(address(`/ws/power?${module ? `module=${module}&` : ""}interval=${INTERVAL}`), take, soon);
+}
+
+function startOver(module) {
   stream = { module, last: null, arrived: 0, seen: null, error: null, missed: 0, periods: [], offset: null };
   chart.points = [];
-  link = connect(address(`/ws/power?${module ? `module=${module}&` : ""}interval=${INTERVAL}`), take, soon);
 }
 
 function address(path) {
@@ -49,6 +52,8 @@ function address(path) {
 }
 
 function take(message) {
+  // Not asked for a module, the bridge chooses; after a reconnect it may choose another.
+  if (message.module && message.module !== stream.module) startOver(message.module);
   if (message.type === "error") {
     stream.error = message;
     if (message.seq) stream.seen = { ...message, timestamp: Date.parse(message.timestamp) / 1000 };
@@ -56,7 +61,6 @@ function take(message) {
     stream.error = null;
     takeReading(message);
   }
-  if (message.module) stream.module = message.module;
   soon();
 }
 
@@ -73,7 +77,7 @@ function takeReading(reading) {
   const known = stream.offset !== null && Math.abs(offset - stream.offset) < 2;
   stream.offset = known ? Math.min(stream.offset + 1e-4, offset) : offset;
   const powers = detectors.map((_, i) => reading[`ch${i + 1}_power`]);
-  chart.add(reading.timestamp, powers, reading.unit, 2.5 * Math.max(INTERVAL, period()));
+  chart.add(reading.timestamp, powers, reading.unit, patience());
 }
 
 // The bridge thins readings to our interval, so most jumps of seq are what we asked for. Only what
@@ -94,10 +98,18 @@ function period() {
   return sorted[sorted.length >> 1] ?? INTERVAL;
 }
 
+/** Seconds without a reading that are a gap, and no longer the ordinary wait for the next one. */
+function patience() {
+  return 3 * Math.max(INTERVAL, period());
+}
+
 function takeHealth(message) {
   // A status may be older than the heartbeat that came before it.
   const told = message.type === "status" ? message.timestamp : Date.parse(message.timestamp) / 1000;
-  if (message.type === "status") health.status = message;
+  if (message.type === "status") {
+    if (String(health.status?.modules) !== String(message.modules)) offerModules(message.modules);
+    health.status = message;
+  }
   if (message.type === "heartbeat") health.viewers = message.active_streams;
   if (message.state && told >= health.told) Object.assign(health, { state: message.state, told });
   soon();
@@ -116,7 +128,7 @@ function verdict(now, stale) {
   }
   if (stream.error) {
     const { message, recoverable } = stream.error;
-    return ["bad", message[0].toUpperCase() + message.slice(1), recoverable ? "readings resume by themselves" : ""];
+    return ["bad", message.charAt(0).toUpperCase() + message.slice(1), recoverable ? "readings will resume by themselves" : ""];
   }
   if (!stream.last) return ["wait", "Waiting for the first reading", ""];
   if (stale) return ["bad", "No fresh readings", ""];
@@ -135,7 +147,7 @@ function power(value, unit) {
 function show() {
   const now = seconds(), { last } = stream;
   const age = now - stream.arrived;
-  const stale = last !== null && age > Math.max(1, 3 * INTERVAL, 3 * period());
+  const stale = last !== null && age > Math.max(1, patience());
   const [level, words, more] = verdict(now, stale);
   $("state").dataset.level = level;
   say($("state-word"), words);
@@ -146,7 +158,7 @@ function show() {
   detectors.forEach(({ card, key, value, unit, note }, i) => {
     const reading = last?.[`ch${i + 1}_power`];
     card.hidden = key.hidden = i >= 4 && reading === undefined;
-    const [digits, name] = Number.isFinite(reading) ? power(reading, last.unit) : ["—", last?.unit ?? "dBm"];
+    const [digits, name] = Number.isFinite(reading) ? power(reading, last.unit) : ["—", last?.unit ?? ""];
     say(value, digits);
     say(unit, name);
     say(note, last && reading === null ? "no reading" : "");
@@ -174,9 +186,15 @@ function showHealth() {
   $("simulated").hidden = !status?.simulated;
   say($("address"), status?.address ?? "—");
   say($("viewers"), String(health.viewers ?? "—"));
-  for (const option of $("module").options) {
-    if (option.value) say(option, option.value + (status?.modules.includes(Number(option.value)) ? " (configured)" : ""));
-  }
+}
+
+/** The configured modules come first; any other can be looked at too. */
+function offerModules(configured) {
+  const before = $("module").value;
+  $("configured").replaceChildren(...configured.map((n) => new Option(n, n)));
+  const others = Array.from({ length: 20 }, (_, i) => i + 1).filter((n) => !configured.includes(n));
+  $("others").replaceChildren(...others.map((n) => new Option(n, n)));
+  $("module").value = before;
 }
 
 // Messages may come faster than frames; who prefers less motion gets two changes a second.
@@ -193,7 +211,7 @@ function soon() {
   });
 }
 
-for (let i = 1; i <= MODULES; i++) $("module").append(new Option(i, i));
+offerModules([]);
 $("module").onchange = ({ target }) => {
   if (!target.value) return;
   history.replaceState(null, "", `?module=${target.value}`);

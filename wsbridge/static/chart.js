@@ -16,12 +16,6 @@ export function mark(index, radius) {
   });
 }
 
-/** The step of 1, 2 or 5 times a power of ten that divides `span` into about `parts`. */
-function niceStep(span, parts) {
-  const power = 10 ** Math.floor(Math.log10(span / parts));
-  return power * [1, 2, 5, 10].find((factor) => factor * power * parts >= span * 0.999);
-}
-
 export class Chart {
   constructor(canvas) {
     this.canvas = canvas;
@@ -32,10 +26,11 @@ export class Chart {
 
   /** A silence of more than `patience` seconds before this point is drawn as a gap. */
   add(t, values, unit, patience) {
-    if (unit !== this.unit) this.points = [];
+    let before = this.points.at(-1);
+    // Another unit is another axis, and a clock that was set back is another time.
+    if (unit !== this.unit || t < before?.t) this.points = [], before = undefined;
     this.unit = unit;
-    const before = this.points.at(-1);
-    const joined = before && t > before.t && t - before.t <= patience;
+    const joined = before && t - before.t <= patience;
     this.points.push({ t, values, joined });
     while (this.points[0].t < t - SPAN - 1) this.points.shift();
   }
@@ -57,9 +52,10 @@ export class Chart {
     const recent = points.filter((point) => point.t >= now - SPAN);
     const channels = this.shown.flatMap((shown, i) => (shown ? [i] : []));
     const { low, high, step } = this.range(recent, channels, height / (4 * em));
-    const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-    const label = (v) => (Math.abs(v) < step / 2 ? 0 : v).toFixed(Math.min(decimals, 9)).replace("-", "−");
-    const ticks = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, i) => low + i * step);
+    const decimals = Math.min(9, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
+    const label = (v) => (v + 0).toFixed(decimals).replace("-", "−");
+    const first = Math.ceil(low / step - 1e-6);
+    const ticks = Array.from({ length: Math.floor(high / step + 1e-6) - first + 1 }, (_, i) => (first + i) * step);
     const left = Math.max(...ticks.map((v) => c.measureText(label(v)).width)) + em;
     const [right, top, bottom] = [width - 2.6 * em, 2 * em, height - 2 * em];
     const x = (t) => right - ((now - t) / SPAN) * (right - left);
@@ -137,7 +133,10 @@ export class Chart {
     // Noise alone shall not fill the chart: a tenth of a dB at least, or 2 % of a linear power.
     const least = this.unit === "dBm" ? 0.1 : Math.max(0.02 * Math.abs(high), 1e-9);
     if (high - low < least) [low, high] = [(low + high - least) / 2, (low + high + least) / 2];
-    const step = niceStep(high - low, Math.max(2, Math.min(parts, 8)));
-    return { low: Math.floor(low / step) * step, high: Math.ceil(high / step) * step, step };
+    const fine = (high - low) / Math.max(2, Math.min(parts, 8));
+    const power = 10 ** Math.floor(Math.log10(fine));
+    const step = power * [1, 2, 5, 10].find((factor) => factor * power >= 0.999 * fine);
+    const room = step / 4; // and bounds are multiples of it, so that they seldom move
+    return { low: Math.floor(low / room - 0.5) * room, high: Math.ceil(high / room + 0.5) * room, step };
   }
 }
