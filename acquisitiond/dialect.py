@@ -16,7 +16,7 @@ from ctp10.wire import Unit
 IDENTITY: Final = "*IDN?"
 NEXT_ERROR: Final = ":SYSTem:ERRor?"
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _NOT_A_NUMBER: Final = 9.9e37
 """SCPI-1999 vol. 1, 7.2.1.4 and 7.2.1.5: infinity is ±9.9E37, not-a-number 9.91E37."""
 _UNITS: Final[dict[str, Unit]] = {
@@ -103,15 +103,18 @@ def parse_wavelength_nm(text: str) -> float:
 def parse_error(text: str) -> tuple[int, str]:
     """Code and text of an entry of the error queue: ``-113,Undefined header``; 0 is no error."""
     code, separator, message = text.partition(",")
-    if not separator or not re.fullmatch(r"[+-]?\d{1,6}", code.strip()):
+    if not separator or not re.fullmatch(r"[+-]?[0-9]{1,6}", code.strip()):
         raise DialectError(f"an error entry expected, got {text!r:.80}")
     return int(code), message.strip().strip('"')
 
 
 def convert(value: float, source: Unit, target: Unit) -> float | None:
-    """The same power in another unit; None where dBm has no number for it (zero or less)."""
+    """The same power in another unit; None where that has no number for it.
+
+    Zero or less has none in dBm, and thousands of dBm are more milliwatts than a float can hold.
+    """
     if source == target:
         return value
     if source == "dBm":
-        return float(10.0 ** (value / 10.0))
+        return float(10.0 ** (value / 10.0)) if value < 3080 else None
     return 10.0 * math.log10(value) if value > 0 else None

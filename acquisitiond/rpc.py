@@ -61,7 +61,9 @@ def _one(request: Any, methods: Mapping[str, Method]) -> dict[str, Any] | None:
     if not isinstance(name, str):
         return _error(number, INVALID_REQUEST, "method must be a string")
     try:
-        response = {"jsonrpc": "2.0", "id": number, "result": _call(name, request, methods)}
+        # Encoded here, so that a result that JSON cannot say is an error of this request alone.
+        result = orjson.Fragment(_dump(_call(name, request, methods)))
+        response = {"jsonrpc": "2.0", "id": number, "result": result}
     except RpcError as error:
         response = _error(number, error.code, str(error))
     except Exception:

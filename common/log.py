@@ -15,11 +15,16 @@ class _Json(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
             "service": record.name,
-            "message": record.getMessage(),
+            "message": _encodable(record.getMessage()),
         }
         if record.exc_info:
-            document["exception"] = self.formatException(record.exc_info)
+            document["exception"] = _encodable(self.formatException(record.exc_info))
         return orjson.dumps(document).decode()
+
+
+def _encodable(text: str) -> str:
+    # A file name that is not UTF-8 has lone surrogates, which JSON cannot say.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def setup_logging(level: str, style: str) -> None:

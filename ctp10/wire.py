@@ -125,6 +125,39 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Several readings in one message, for ``mode=mean`` and ``mode=envelope`` (also ``data``).
+
+    It covers `count` readings, of which the newest has this `seq`. Means of dBm are taken in
+    milliwatts. `quality` is VALID when every reading was.
+    """
+
+    type: ClassVar[str] = "data"
+    timestamp: float
+    """Unix seconds of the newest reading."""
+    module: int
+    wavelength_nm: float | None
+    unit: Unit
+    ch1_power: float | None
+    """The mean; of an envelope, the newest value."""
+    ch2_power: float | None
+    ch3_power: float | None
+    ch4_power: float | None
+    ch5_power: float | None = None
+    ch6_power: float | None = None
+    mode: Literal["mean", "envelope"]
+    count: int
+    """Readings since the message before."""
+    min: list[float | None] | None = None
+    """Least value of each detector, in order; only of an envelope."""
+    max: list[float | None] | None = None
+    """Greatest value of each detector, in order; only of an envelope."""
+    quality: Quality
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The state of the link to the instrument, on ``status/`` at each change."""
 
@@ -188,8 +221,10 @@ class ClientHeartbeat:
     """Clients of ``/ws/power`` on this bridge."""
     state: State
     """Of the instrument, as far as the bridge knows."""
+    due: int
+    """Messages that this client was to get: `sent` + `conflated` + `dropped`."""
     sent: int
-    """Messages due to this client that were handed to its connection."""
+    """Of these, handed to its connection."""
     conflated: int
     """Readings replaced by a newer one before this client could take them."""
     dropped: int
@@ -214,7 +249,7 @@ class Pong:
     """ISO 8601, UTC."""
 
 
-Message = Reading | Status | Heartbeat | Error | ClientHeartbeat | Reconnect | Pong
+Message = Reading | Summary | Status | Heartbeat | Error | ClientHeartbeat | Reconnect | Pong
 TOPIC_MESSAGES: Final[dict[str, type[Reading | Status | Heartbeat | Error]]] = {
     "data": Reading,
     "status": Status,

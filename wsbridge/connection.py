@@ -1,14 +1,14 @@
 """One client's connection: websockets' own, with ready-made frames written past its send queue.
 
-Owns the write path and its backpressure. What a client cannot take yet is bounded: one tick's
-readings, of which newer ones take the place, and a few events. Refuses to know what is in a frame.
+Owns the write path and its backpressure. What a client cannot take yet is bounded: the readings of
+one tick, of which newer ones take the place, and a few events. Refuses to know what is in a frame.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.exceptions import InvalidMessage
@@ -16,32 +16,68 @@ from websockets.http11 import Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from wsbridge.bucket import Bucket
 from wsbridge.http import json_response
+from wsbridge.message import JSON, Encoding, Message
 from wsbridge.request import HealthRequest, PowerRequest
 
 UNSENT: Final = 4096
 """Bytes that the kernel may hold unsent for one client: more would be old readings."""
 MOST_EVENTS: Final = 64
 """Events that may wait for one client."""
+EVENTS_OVERFLOW: Final = 4008
 USER_TIMEOUT_MS: Final = 30_000
 """After this long without an acknowledgement the peer is dead, though nothing said so."""
 
 
-class Connection(ServerConnection):
-    """A connection that the hub can write to. `opened` and `lost` tell its owner of its life."""
+class Owner(Protocol):
+    """Who is told of a connection's life."""
 
-    opened: Callable[[Connection], None]
-    lost: Callable[[Connection], None]
-    finished: Callable[[Connection], None]
+    def opened(self, connection: Connection) -> None:
+        """A TCP connection; what it wants is not known yet."""
+
+    def finished(self, connection: Connection) -> None:
+        """Nothing more can be sent to it; may be said more than once."""
+
+    def lost(self, connection: Connection) -> None:
+        """It is gone."""
+
+    def paused(self, connection: Connection) -> None:
+        """It does not take what it was sent, for now."""
+
+    def resumed(self, connection: Connection) -> None:
+        """It took everything."""
+
+    def written(self, messages: int, size: int) -> None:
+        """To count: sent outside the common flush."""
+
+    def conflated(self, messages: int) -> None:
+        """To count: replaced by newer ones."""
+
+    def dropped(self, messages: int, reason: str) -> None:
+        """To count: given up."""
+
+
+class Connection(ServerConnection):
+    """A connection that the hub can write to; see `bucket.Client`."""
+
+    owner: Owner
+    write: Callable[[bytes], None]
 
     def __init__(self, protocol: ServerProtocol, server: Server, **kwargs: Any) -> None:
         super().__init__(protocol, server, **kwargs)
         # The library explains a refused handshake in prose; our clients read JSON.
         protocol.reject = _reject  # type: ignore[method-assign]
         self.wanted: PowerRequest | HealthRequest | None = None
-        self.sent = 0
-        self.conflated = 0
-        self.dropped = 0
+        self.encoding: Encoding = JSON
+        self.bucket: Bucket | None = None
+        self.reason = ""
+        """Why this side ended it, in one word for metrics."""
+        self.paused_since = 0.0
+        self._joined_at = 0
+        self._told = 0
+        self._conflated = 0
+        self._dropped = 0
         self._newest = b""
         self._newest_count = 0
         self._events: list[bytes] = []
@@ -52,45 +88,95 @@ class Connection(ServerConnection):
         """Close code as this side sent it; a client's own is echoed, and 1006 is none at all."""
         return self.protocol.close_sent.code if self.protocol.close_sent else 1006
 
+    def join(self, bucket: Bucket) -> None:
+        """From now on, what the bucket offers is due to this client."""
+        self.bucket = bucket
+        self._joined_at = bucket.offered
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """Due, sent, conflated and dropped, of which the last three make the first.
+
+        What waits at this moment is not due yet: it may still be sent or replaced.
+        """
+        offered = self.bucket.offered - self._joined_at if self.bucket else 0
+        due = offered + self._told - self._newest_count - len(self._events)
+        return due, due - self._conflated - self._dropped, self._conflated, self._dropped
+
     # The hub's side
 
-    def offer(self, frames: bytes, count: int) -> None:
-        """Write `count` readings, or keep them in place of older ones until there is room."""
-        if not self.paused:
-            self.transport.write(frames)
-            self.sent += count
-        elif self.protocol.state is OPEN:
-            self.conflated += self._newest_count
-            self._newest, self._newest_count = frames, count
+    def hold(self, frames: bytes, count: int) -> None:
+        """Keep readings until there is room, in place of older ones."""
+        if self._newest_count:
+            self._conflated += self._newest_count
+            self.owner.conflated(self._newest_count)
+        self._newest, self._newest_count = frames, count
 
-    def tell(self, frame: bytes) -> None:
+    def deliver(self, frames: bytes, count: int) -> None:
+        """Write or hold readings that the common flush does not."""
+        self._told += count
+        if self.paused:
+            self.hold(frames, count)
+        else:
+            self.write(frames)
+            self.owner.written(count, len(frames))
+
+    def tell(self, message: Message) -> None:
         """Write an event, or keep it until there is room. Too many: the connection is given up."""
         if self.protocol.state is not OPEN:
             return
+        self._told += 1
+        frame = message.frame(self.encoding)
         if not self.paused:
-            self.transport.write(frame)
-            self.sent += 1
-        elif len(self._events) < MOST_EVENTS:
-            self._events.append(frame)
-        else:
-            self.dropped += len(self._events) + 1
-            self._events.clear()
-            self.transport.abort()
+            self.write(frame)
+            self.owner.written(1, len(frame))
+            return
+        self._events.append(frame)
+        if len(self._events) > MOST_EVENTS:
+            self.end(EVENTS_OVERFLOW, "events_overflow")
+
+    def end(self, code: int, reason: str) -> None:
+        """Give the connection up without waiting for it: a close frame if there is room, then cut.
+
+        websockets' own close() would wait for a peer that does not read.
+        """
+        if self.reason:
+            return
+        self.reason = reason
+        waiting = self._newest_count + len(self._events)
+        self._dropped += waiting
+        self.owner.dropped(waiting, reason)
+        self._newest, self._newest_count = b"", 0
+        self._events.clear()
+        self.owner.finished(self)
+        if self.protocol.state is OPEN:
+            self.protocol.send_close(code, reason)
+            for data in self.protocol.data_to_send():
+                if data:
+                    self.transport.write(data)
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """The kernel takes no more for now."""
+        super().pause_writing()
+        self.paused_since = self.loop.time()
+        self.owner.paused(self)
 
     def resume_writing(self) -> None:
         """Everything written before is with the kernel: write what waited."""
         super().resume_writing()
+        self.owner.resumed(self)
         if self.protocol.state is not OPEN:
             return
         if self._events:
-            self.sent += len(self._events)
-            events = b"".join(self._events)
+            events, count = b"".join(self._events), len(self._events)
             self._events.clear()
-            self.transport.write(events)
-        if self._newest and not self.paused:
-            self.sent += self._newest_count
-            newest, self._newest, self._newest_count = self._newest, b"", 0
-            self.transport.write(newest)
+            self.write(events)
+            self.owner.written(count, len(events))
+        if self._newest_count and not self.paused:
+            newest, count = self._newest, self._newest_count
+            self._newest, self._newest_count = b"", 0
+            self.write(newest)
+            self.owner.written(count, len(newest))
 
     # asyncio's side
 
@@ -101,12 +187,13 @@ class Connection(ServerConnection):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         super().connection_made(transport)
-        self.opened(self)
+        self.write = self.transport.write
+        self.owner.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner."""
-        self.finished(self)
-        self.lost(self)
+        self.owner.finished(self)
+        self.owner.lost(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -115,7 +202,7 @@ class Connection(ServerConnection):
             self._first_bytes = (self._first_bytes + data)[:16]
         super().data_received(data)
         if self.wanted is not None and self.protocol.state is not OPEN:
-            self.finished(self)
+            self.owner.finished(self)
 
     def send_data(self) -> None:
         """Write what the protocol has to say; to what is no HTTP at all, say so before the end."""

@@ -6,7 +6,6 @@ Hands on what it hears through a `Listener`, on the loop's thread. Keeps no read
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -18,8 +17,6 @@ from zmq.utils.monitor import parse_monitor_message
 from common.zmqio import SocketReader, tune
 from ctp10 import wire
 from wsbridge.hub import Want
-
-log = logging.getLogger("wsbridge")
 
 SILENCE: Final = 2.5
 """Seconds without a heartbeat (one is due each second) after which acquisitiond counts as away."""
@@ -49,6 +46,9 @@ class Listener(Protocol):
     def on_away(self, reason: str) -> None:
         """acquisitiond cannot be heard."""
 
+    def on_garbage(self, what: str) -> None:
+        """Something that is not of the wire contract."""
+
     def on_batch_end(self) -> None:
         """Nothing more has arrived for now."""
 
@@ -66,7 +66,6 @@ class Feed:
         self._away = True
         self._wants: set[Want] = set()
         self._request = 0
-        self._garbage = 0
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         # No ZMTP heartbeats on a SUB: stalled at its high-water mark it would abort the process.
         self._sub = context.socket(zmq.SUB)
@@ -120,27 +119,27 @@ class Feed:
 
     def _on_message(self, frames: Sequence[bytes]) -> None:
         if len(frames) < 2:
-            return self._refuse("a message of one part")
+            return self._listener.on_garbage("a message of one part")
         topic, payload = frames[0], frames[1]
         if topic.startswith(wire.POWER):
             return self._on_power(topic, payload)
         try:
             message = wire.decode(payload)
         except wire.WireError as error:
-            return self._refuse(str(error))
+            return self._listener.on_garbage(str(error))
         match message:
             case wire.Heartbeat():
                 self._on_heartbeat(message)
             case wire.Status():
                 self._on_status(message, payload)
             case _:
-                self._refuse(f"{message.type} on {topic!r}")
+                self._listener.on_garbage(f"{message.type} on {topic!r}")
         return None
 
     def _on_power(self, topic: bytes, payload: bytes) -> None:
         module = wire.parse_power_topic(topic)
         if module is None:
-            self._refuse(f"topic {topic[:40]!r}")
+            self._listener.on_garbage(f"topic {topic[:40]!r}")
         elif payload.startswith(b'{"type":"data"'):
             self._heard, self._away = self._loop.time(), False
             self._listener.on_reading(module, payload)
@@ -188,7 +187,7 @@ class Feed:
             status_payload = orjson.dumps(topics[wire.STATUS.decode()])
             status = wire.decode(status_payload)
         except (orjson.JSONDecodeError, KeyError, TypeError, wire.WireError) as error:
-            return self._refuse(f"snapshot: {error}")
+            return self._listener.on_garbage(f"snapshot: {error}")
         if isinstance(status, wire.Status):
             self._on_status(status, status_payload)
         for topic, message in topics.items():
@@ -202,8 +201,3 @@ class Feed:
                 self._listener.on_module_error(module, orjson.dumps(message))
         self._listener.on_batch_end()
         return None
-
-    def _refuse(self, what: str) -> None:
-        self._garbage += 1
-        if self._garbage == 1:
-            log.warning("ignoring what is not of the wire contract: %s", what)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 from ctp10.wire import MAX_INTERVAL, MIN_INTERVAL, MODULES
+from wsbridge.bucket import Mode
 
 POWER_PATH: Final = "/ws/power"
 HEALTH_PATH: Final = "/ws/health"
 DEFAULT_INTERVAL: Final = 0.1
+MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
 _MODULE = re.compile(r"[0-9]{1,2}")
 _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
@@ -24,6 +26,7 @@ class PowerRequest:
 
     module: int | None
     interval: float
+    mode: Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +108,13 @@ def _parameters(query: str) -> dict[str, str]:
 
 
 def _power(parameters: dict[str, str]) -> PowerRequest:
-    _only(parameters, "module", "interval")
+    _only(parameters, "module", "interval", "mode")
     allowed_modules = f"a whole number from {MODULES[0]} to {MODULES[-1]}"
     allowed_intervals = f"seconds, a decimal number from {MIN_INTERVAL:g} to {MAX_INTERVAL:g}"
     return PowerRequest(
         _one(parameters, "module", _module, allowed_modules, None),
         _one(parameters, "interval", _interval, allowed_intervals, DEFAULT_INTERVAL),
+        _one(parameters, "mode", _mode, f"one of {', '.join(MODES)}", "latest"),
     )
 
 
@@ -149,3 +153,10 @@ def _interval(text: str) -> float:
     if not _DECIMAL.fullmatch(text) or not MIN_INTERVAL <= float(text) <= MAX_INTERVAL:
         raise ValueError
     return float(text)
+
+
+def _mode(text: str) -> Mode:
+    for mode in MODES:
+        if text == mode:
+            return mode
+    raise ValueError

@@ -46,7 +46,7 @@ STATUS = wire.Status(
 EXAMPLES: dict[str, wire.Message] = {
     "reading": READING,
     "reading-milliwatts": dataclasses.replace(
-        READING, unit="mW", ch1_power=0.0164, ch2_power=0.00698, ch3_power=4.943, ch4_power=1e-06
+        READING, unit="mW", ch1_power=0.0164, ch2_power=0.00698, ch3_power=4.943, ch4_power=0.0012
     ),
     "reading-six-detectors": dataclasses.replace(READING, ch5_power=-3.5, ch6_power=-4.25),
     "reading-two-detectors": dataclasses.replace(READING, ch3_power=None, ch4_power=None),

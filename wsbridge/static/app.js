@@ -39,7 +39,10 @@ let stream, link;
 function watchModule(module) {
   link?.close();
   startOver(module);
-  link = connect(address(`/ws/power?${module ? `module=${module}&` : ""}interval=${INTERVAL}`), take, soon);
+  link = connect(address(`/ws/power?${module ? `module=${module}&` : ""}interval=${INTERVAL}`), take, () => {
+    if (link?.phase === "open") healthLink.hurry(); // what serves the one serves the other
+    soon();
+  });
 }
 
 function startOver(module) {
@@ -55,11 +58,15 @@ function take(message) {
   // Not asked for a module, the bridge chooses; after a reconnect it may choose another.
   if (message.module && message.module !== stream.module) startOver(message.module);
   if (message.type === "error") {
+    // The bridge's own word that what flowed has stopped; its heartbeat will say more.
+    if (stream.last && !message.epoch && health.state === "connected") health.state = null;
     stream.error = message;
     if (message.seq) stream.seen = { ...message, timestamp: Date.parse(message.timestamp) / 1000 };
   } else if (message.type === "data") {
     stream.error = null;
     takeReading(message);
+    // A reading proves more than what was said before it.
+    if (message.timestamp > health.told) Object.assign(health, { state: "connected", told: message.timestamp });
   }
   soon();
 }
@@ -80,15 +87,13 @@ function takeReading(reading) {
   chart.add(reading.timestamp, powers, reading.unit, patience());
 }
 
-// The bridge thins readings to our interval, so most jumps of seq are what we asked for. Only what
-// exceeds that by more than one (the grid's slack) is counted, at the fastest rate that would
-// explain it: too few rather than an alarm that is not true.
+// The bridge thins readings to our interval, so a jump of seq alone is what we asked for. Counted are
+// the places on our grid that stayed empty although the source had readings for them; one empty
+// place may be the grid's slack, and is let pass: too few rather than an alarm that is not true.
 function countMissed(jump, elapsed) {
-  const pace = elapsed / jump;
-  if (!(pace > 0)) return;
-  const wanted = Math.max(1, Math.round(INTERVAL / Math.min(pace, period())));
-  if (jump > wanted + 1) stream.missed += jump - wanted;
-  stream.periods.push(pace);
+  const places = elapsed / Math.max(INTERVAL, period());
+  if (places > 2.5) stream.missed += Math.min(jump, Math.round(places)) - 1;
+  if (elapsed > 0) stream.periods.push(elapsed / jump);
   if (stream.periods.length > 9) stream.periods.shift();
 }
 
@@ -128,7 +133,7 @@ function verdict(now, stale) {
   }
   if (stream.error) {
     const { message, recoverable } = stream.error;
-    return ["bad", message.charAt(0).toUpperCase() + message.slice(1), recoverable ? "readings will resume by themselves" : ""];
+    return ["bad", message, recoverable ? "readings will resume by themselves" : ""];
   }
   if (!stream.last) return ["wait", "Waiting for the first reading", ""];
   if (stale) return ["bad", "No fresh readings", ""];
@@ -141,7 +146,8 @@ function power(value, unit) {
   if (unit !== "mW") return [minus(value.toFixed(2)), unit];
   const scales = [["mW", 1], ["µW", 1e3], ["nW", 1e6], ["pW", 1e9]];
   const [name, factor] = scales.find(([, f]) => Math.abs(value) * f >= 1) ?? scales[value ? 3 : 0];
-  return [minus((value * factor).toFixed(3)), name];
+  const scaled = value * factor;
+  return [minus(scaled.toFixed(Math.abs(scaled) < 100 ? 3 : 2)), name];
 }
 
 function show() {

@@ -9,7 +9,7 @@ const LONGEST = 30_000;
 
 export function connect(url, onMessage, onChange) {
   let socket, timer, failures = 0, retryAfter = null, opened = 0, heard = 0;
-  const link = { phase: "connecting", wasOpen: false, failed: false, retryAt: 0, reason: "", close };
+  const link = { phase: "connecting", wasOpen: false, failed: false, retryAt: 0, reason: "", close, hurry };
 
   function open() {
     clearTimeout(timer);
@@ -59,19 +59,19 @@ export function connect(url, onMessage, onChange) {
     if (link.phase !== "waiting" && performance.now() - heard > limit) lost();
   }
 
-  function online() {
+  function hurry() {
     if (link.phase === "waiting") open();
   }
 
   function close() {
     clearTimeout(timer);
     clearInterval(watch);
-    removeEventListener("online", online);
+    removeEventListener("online", hurry);
     release();
   }
 
   const watch = setInterval(check, 1000);
-  addEventListener("online", online);
+  addEventListener("online", hurry);
   open();
   return link;
 }

@@ -1,0 +1,114 @@
+"""Clients that want the same readings: thinned out on a grid, framed once, written to each. Pure.
+
+The hot path of the bridge: `flush` runs once for each tick and bucket, its loop once a client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+import orjson
+
+from wsbridge.message import Encoding, Message
+from wsbridge.summary import Window
+
+Mode = Literal["latest", "mean", "envelope"]
+JITTER: Final = 0.05
+"""Seconds by which scheduling delays a reading now and then, without moving the grid."""
+MOST_A_TICK: Final = 8
+"""Readings that one tick may deliver joined in one write: what scheduling noise delayed comes
+together; of a longer backlog only the newest ones are worth having."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a client of a module's readings wants; `interval` in seconds."""
+
+    module: int
+    interval: float
+    mode: Mode
+    encoding: Encoding
+
+
+class Client(Protocol):
+    """A connection, as the hub sees it."""
+
+    write: Callable[[bytes], None]
+    """Hand bytes to the connection; only while it is not `paused`."""
+    paused: bool
+    """It has not taken yet what it was handed."""
+    encoding: Encoding
+
+    def hold(self, frames: bytes, count: int) -> None:
+        """Keep `count` readings until there is room, in place of any that are kept."""
+
+    def deliver(self, frames: bytes, count: int) -> None:
+        """Write or hold `count` readings, outside the common flush."""
+
+    def tell(self, message: Message) -> None:
+        """Take an event, after what was written before it."""
+
+
+class Bucket:
+    """One subscription and all who have it. Times are Unix seconds as readings carry them."""
+
+    def __init__(self, subscription: Subscription, due: float) -> None:
+        self.subscription = subscription
+        self.clients: dict[Client, None] = {}
+        self.offered = 0
+        """Readings offered to each client so far: a client's own due is the difference since it
+        joined."""
+        self._due = due
+        self._frames: list[bytes] = []
+        mode = subscription.mode
+        self._window = None if mode == "latest" else Window(mode)
+
+    def admit(self, reading: Message, timestamp: float, slack: float) -> None:
+        """Take a reading if one is due. `slack` is how early it may be: half a period."""
+        interval = self.subscription.interval
+        if self._window is not None:
+            self._window.add(reading.document)
+        if timestamp < self._due - slack:
+            if timestamp >= self._due - interval - slack:
+                return
+            self._due = timestamp  # the source's clock was set back
+        # A reading that is a little late does not move the grid; a gap is not made up for.
+        self._due = max(self._due, timestamp - min(interval, JITTER)) + interval
+        if self._window is not None:
+            reading = Message.of(self._window.take())
+        self._frames.append(reading.frame(self.subscription.encoding))
+        if len(self._frames) > MOST_A_TICK:
+            del self._frames[0]
+
+    def flush(self) -> Flushed:
+        """Write what is due to each client, or have it held where there is no room."""
+        count = len(self._frames)
+        if not count:
+            return NOTHING
+        data = self._frames[0] if count == 1 else b"".join(self._frames)
+        self._frames.clear()
+        self.offered += count
+        held = 0
+        for client in self.clients:
+            if client.paused:
+                client.hold(data, count)
+                held += 1
+            else:
+                client.write(data)
+        written = len(self.clients) - held
+        return Flushed(count * written, len(data) * written)
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """What a flush wrote."""
+
+    messages: int
+    bytes: int
+
+
+NOTHING: Final = Flushed(0, 0)
+Malformed = (ValueError, KeyError, TypeError, orjson.JSONDecodeError)
+"""What reading a message that is not of the contract may raise."""
