@@ -8,7 +8,7 @@ from typing import Final
 import zmq
 
 from acquisitiond import rpc
-from common.zmqio import SocketReader, tune
+from common.zmqio import PeerMonitor, SocketReader, tune
 
 MAX_REQUEST: Final = 64 * 1024
 """Bytes; libzmq ends a connection that sends more."""
@@ -23,16 +23,20 @@ class ControlServer:
         endpoint: str,
         methods: Mapping[str, rpc.Method],
         on_error: Callable[[int], None],
+        on_stranger: Callable[[], None],
     ) -> None:
-        """Binds at once; `on_error(n)` counts refused requests. Raises zmq.ZMQError."""
+        """Binds at once; `on_error(n)` counts refused requests, `on_stranger()` who does not speak
+        ZMTP. Raises zmq.ZMQError."""
         self._methods = methods
         self._on_error = on_error
         self._socket = context.socket(zmq.ROUTER)
         tune(self._socket)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST)
+        self._monitor = PeerMonitor(self._socket, on_stranger)
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError:
+            self._monitor.close()
             self._socket.close()
             raise
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -41,6 +45,7 @@ class ControlServer:
     def close(self) -> None:
         """Close the socket; callers that wait for an answer get none."""
         self._reader.close()
+        self._monitor.close()
         self._socket.close()
 
     def _received(self, frames: Sequence[bytes]) -> None:

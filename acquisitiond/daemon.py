@@ -85,13 +85,14 @@ class Daemon:
         )
         self._owner.want(self._demand.periods())
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        stranger = metrics.errors.labels("not_zmtp").inc
         self._publisher = Publisher(
-            context, settings.publish, secrets.token_hex(8), self._subscription
+            context, settings.publish, secrets.token_hex(8), self._subscription, stranger
         )
         methods = {"status": self._rpc_status, "snapshot": self._rpc_snapshot}
         try:
             self._control = ControlServer(
-                context, settings.control, methods, metrics.errors.labels("request").inc
+                context, settings.control, methods, metrics.errors.labels("request").inc, stranger
             )
         except zmq.ZMQError:
             self._publisher.close()

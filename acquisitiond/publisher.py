@@ -11,7 +11,7 @@ from typing import Final
 
 import zmq
 
-from common.zmqio import SocketReader, tune
+from common.zmqio import PeerMonitor, SocketReader, tune
 from ctp10 import wire
 
 SEND_HWM: Final = 20_000
@@ -29,8 +29,9 @@ class Publisher:
         endpoint: str,
         epoch: str,
         on_subscription: Callable[[bytes], None],
+        on_stranger: Callable[[], None],
     ) -> None:
-        """Binds at once. Raises zmq.ZMQError, for example because the port is taken."""
+        """Binds at once; `on_stranger()` counts who does not speak ZMTP. Raises zmq.ZMQError, for example because the port is taken."""
         self.epoch = epoch
         self.latest: dict[bytes, bytes] = {}
         """The newest JSON of each topic."""
@@ -39,9 +40,11 @@ class Publisher:
         tune(self._socket)
         self._socket.sndhwm = SEND_HWM
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION)
+        self._monitor = PeerMonitor(self._socket, on_stranger)
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError:
+            self._monitor.close()
             self._socket.close()
             raise
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -65,6 +68,7 @@ class Publisher:
     def close(self) -> None:
         """Close the socket; what was not sent yet is gone."""
         self._reader.close()
+        self._monitor.close()
         self._socket.close()
 
     def _received(self, frames: Sequence[bytes]) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 BATCH = 256
 """Messages taken before other callbacks of the loop get their turn."""
@@ -59,6 +60,35 @@ class SocketReader:
             self._on_message(self._socket.recv_multipart(zmq.NOBLOCK))
         self._on_batch_end()
         self.kick()
+
+
+class PeerMonitor:
+    """Calls `on_stranger()` for each connection to `socket` that ended without a ZMTP handshake."""
+
+    def __init__(self, socket: zmq.Socket[bytes], on_stranger: Callable[[], None]) -> None:
+        """To be made before the socket is bound."""
+        self._socket = socket
+        self._on_stranger = on_stranger
+        self._known: set[int] = set()
+        self._monitor = socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        )
+        self._reader = SocketReader(self._monitor, self._on_event)
+
+    def close(self) -> None:
+        """Stop monitoring, before the socket is closed."""
+        self._reader.close()
+        self._socket.disable_monitor()
+
+    def _on_event(self, frames: Sequence[bytes]) -> None:
+        event = parse_monitor_message(list(frames))
+        descriptor = event["value"]
+        if event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            self._known.add(descriptor)
+        elif descriptor in self._known:
+            self._known.discard(descriptor)
+        else:
+            self._on_stranger()
 
 
 def tune(socket: zmq.Socket[bytes]) -> None:

@@ -224,7 +224,7 @@ class Bridge:
         trouble_now = None if state == "connected" else trouble
         if trouble_now != self._hub.trouble:
             log.info("%s", trouble_now or "readings can come")
-        self.clients.state = state
+        self.clients.set_state(state)
         self._hub.set_trouble(trouble_now)
 
     async def checks(self) -> None:

@@ -46,6 +46,7 @@ class Clients:
         self._paused: set[Connection] = set()
         self._tick = 0
         self.state: wire.State = "disconnected"
+        """Of the instrument, as far as the bridge knows; see `set_state`."""
 
     def __len__(self) -> int:
         """How many WebSockets are open."""
@@ -74,6 +75,16 @@ class Clients:
         for connection, (endpoint, _) in self._streams.items():
             if endpoint == "health":
                 connection.tell(message)
+
+    def set_state(self, state: wire.State) -> None:
+        """The instrument's state, as far as the bridge knows; health streams hear of a change."""
+        if state == self.state:
+            return
+        self.state = state
+        active = self._metrics.active_streams()
+        for connection, (endpoint, _) in self._streams.items():
+            if endpoint == "health":
+                connection.tell(self._heartbeat(connection, active))
 
     def _admit(self, connection: Connection, endpoint: Endpoint) -> None:
         self._streams[connection] = (endpoint, self._tick)

@@ -17,7 +17,7 @@ def simulator_process(modules: tuple[int, ...]) -> Iterator[str]:
     Raises:
         OSError: it did not start; its own words are on stderr.
     """
-    command = [sys.executable, "-m", "acquisitiond.simulator", "--port", "0"]
+    command = [sys.executable, "-P", "-m", "acquisitiond.simulator", "--port", "0"]
     for module in modules:
         command += ["--module", str(module)]
     # A session of its own: a Ctrl-C is for the daemon, which then ends the simulator.

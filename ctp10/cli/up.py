@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -57,6 +58,7 @@ def up(simulate: bool, config: str | None, **given: Any) -> None:
         "wsbridge": [*common, *_arguments(given, _BRIDGE)],
     }
     failed: list[str] = []
+    _refuse_taken(bridge.host, bridge.port)
 
     async def body(stop: asyncio.Event) -> None:
         url = f"http://{'localhost' if bridge.host == '127.0.0.1' else bridge.host}:{bridge.port}"
@@ -65,6 +67,19 @@ def up(simulate: bool, config: str | None, **given: Any) -> None:
     run_service(body)
     if failed:
         click.echo(f"ctp10 up: {failed[0]}", err=True)
+        sys.exit(1)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Another bridge there would answer for ours, and its data would be announced as ours."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        click.echo(f"ctp10 up: cannot serve on {host} port {port}: {reason}", err=True)
         sys.exit(1)
 
 
@@ -108,7 +123,14 @@ async def _run(commands: dict[str, list[str]], url: str, stop: asyncio.Event) ->
 async def _start(name: str, arguments: list[str]) -> asyncio.subprocess.Process:
     # A session of its own: Ctrl-C reaches this process alone, which then ends the daemons in order.
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", name, *arguments, start_new_session=True, preexec_fn=die_with_parent
+        # -P: a common.py in the folder where somebody calls this is not ours.
+        sys.executable,
+        "-P",
+        "-m",
+        name,
+        *arguments,
+        start_new_session=True,
+        preexec_fn=die_with_parent,
     )
 
 

@@ -267,9 +267,7 @@ def test_dbm_through_milliwatts_and_back_is_the_same_power(dbm: float) -> None:
     assert dialect.convert(milliwatts, "mW", "dBm") == pytest.approx(dbm, abs=1e-9)
 
 
-@given(
-    st.floats(-9.9e37, 9.9e37), st.sampled_from(["dBm", "mW"]), st.sampled_from(["dBm", "mW"])
-)
+@given(st.floats(-9.9e37, 9.9e37), st.sampled_from(["dBm", "mW"]), st.sampled_from(["dBm", "mW"]))
 @example(4000.0, "dBm", "mW")  # more milliwatts than a float can hold
 def test_any_power_that_can_be_read_can_be_converted_or_has_no_number(
     value: float, source: Unit, target: Unit

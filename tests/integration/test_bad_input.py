@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import threading
 import time
+import urllib.request
 from itertools import pairwise
 
 import orjson
@@ -17,7 +19,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.integration.test_path import http, until_ready
 from tests.support.instruments import Conversation, ScriptedInstrument, answering
-from tests.support.processes import DEADLINE, Stand, stand
+from tests.support.processes import DEADLINE, Stand, free_port, stand
 from tests.support.viewers import viewer
 
 
@@ -108,7 +110,8 @@ def test_a_client_that_sends_a_megabyte_is_closed_and_the_others_go_on(run_async
 def test_garbage_on_the_zeromq_ports_harms_nobody(run_async):
     async def body() -> None:
         with stand() as place:
-            daemon = place.daemon("--simulate")
+            metrics_port = free_port()
+            daemon = place.daemon("--simulate", "--metrics-port", str(metrics_port))
             place.bridge()
             await until_ready(place)
             async with viewer(f"{place.url}/ws/power") as client:
@@ -142,6 +145,10 @@ def test_garbage_on_the_zeromq_ports_harms_nobody(run_async):
                 count = len(client.of("data"))
                 await client.wait_count("data", count + 5)
                 assert not client.of("error")
+            metrics = urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics").read()
+            counted = dict(re.findall(rb'acquisitiond_errors_total\{kind="(\w+)"\} (\S+)', metrics))
+            assert float(counted[b"not_zmtp"]) >= 4, counted
+            assert float(counted[b"request"]) >= 6, counted
             assert daemon.terminate() == 0
 
     run_async(body())
