@@ -28,6 +28,8 @@ SERVICE_RESTART: Final = 1012
 LONGEST_SPREAD: Final = 30.0
 RECONNECTS_A_SECOND: Final = 200
 """At which clients that were told to come back shall do so."""
+CONFLATING_AFTER: Final = 1.0
+"""Seconds without taking anything after which a client's stall is worth a word."""
 EVICTED: Final = 4008
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds in which clients may answer the closing handshake before they are cut off."""
@@ -117,8 +119,13 @@ class Clients:
         self._paused.add(connection)
 
     def resumed(self, connection: Connection) -> None:
-        """It took everything."""
+        """It took everything. After a stall it is told at once what that cost it."""
+        if connection.paused:
+            return  # what had waited filled it up again
         self._paused.discard(connection)
+        stalled_for = connection.loop.time() - connection.paused_since
+        if connection in self._streams and stalled_for >= CONFLATING_AFTER:
+            connection.tell(self._heartbeat(connection, self._metrics.active_streams()))
 
     def written(self, messages: int, size: int) -> None:
         """To count."""

@@ -164,7 +164,10 @@ class Connection(ServerConnection):
     def resume_writing(self) -> None:
         """Everything written before is with the kernel: write what waited."""
         super().resume_writing()
+        self._write_waiting()
         self.owner.resumed(self)
+
+    def _write_waiting(self) -> None:
         if self.protocol.state is not OPEN:
             return
         if self._events:

@@ -145,7 +145,8 @@ def test_garbage_on_the_zeromq_ports_harms_nobody(run_async):
                 count = len(client.of("data"))
                 await client.wait_count("data", count + 5)
                 assert not client.of("error")
-            metrics = urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics").read()
+            page = f"http://127.0.0.1:{metrics_port}/metrics"
+            metrics = await asyncio.to_thread(lambda: urllib.request.urlopen(page).read())
             counted = dict(re.findall(rb'acquisitiond_errors_total\{kind="(\w+)"\} (\S+)', metrics))
             assert float(counted[b"not_zmtp"]) >= 4, counted
             assert float(counted[b"request"]) >= 6, counted

@@ -1,15 +1,15 @@
 """WebSocket messages out of the bytes that a server wrote, read by websockets' own parser."""
 
-from websockets.frames import OP_TEXT, Frame
+from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
 
-def text_messages(data: bytes) -> list[bytes]:
-    """Payload of each frame; fails unless all of them are whole, final text frames."""
+def messages(data: bytes, opcode: Opcode = Opcode.TEXT) -> list[bytes]:
+    """Payload of each frame; fails unless all of them are whole and final, and of this kind."""
     reader = StreamReader()
     reader.feed_data(data)
     reader.feed_eof()
-    messages = []
+    payloads = []
     while not _at_eof(reader):
         parsing = Frame.parse(reader.read_exact, mask=False)
         try:
@@ -18,12 +18,11 @@ def text_messages(data: bytes) -> list[bytes]:
             frame = done.value
         else:
             raise AssertionError("a frame that is not whole")
-        assert frame.opcode is OP_TEXT
+        assert frame.opcode is opcode
         assert frame.fin
         assert not (frame.rsv1 or frame.rsv2 or frame.rsv3)
-        frame.data.decode()
-        messages.append(bytes(frame.data))
-    return messages
+        payloads.append(bytes(frame.data))
+    return payloads
 
 
 def _at_eof(reader: StreamReader) -> bool:

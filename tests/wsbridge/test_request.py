@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctp10.wire import MODULES
+from wsbridge.bucket import Mode
 from wsbridge.request import (
     DEFAULT_INTERVAL,
+    MODES,
     HealthRequest,
     PageRequest,
     PowerRequest,
@@ -39,7 +41,7 @@ def refusal(target: str, method: str = "GET", *, websocket: bool = True) -> Refu
 
 
 def test_a_power_stream_has_defaults() -> None:
-    assert ask("/ws/power") == PowerRequest(None, DEFAULT_INTERVAL)
+    assert ask("/ws/power") == PowerRequest(None, DEFAULT_INTERVAL, "latest")
     assert DEFAULT_INTERVAL == 0.1
 
 
@@ -62,12 +64,24 @@ def test_a_power_stream_has_defaults() -> None:
 def test_a_power_stream_has_a_module_and_an_interval(
     query: str, module: int | None, interval: float
 ) -> None:
-    assert ask(f"/ws/power?{query}") == PowerRequest(module, interval)
+    assert ask(f"/ws/power?{query}") == PowerRequest(module, interval, "latest")
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_of_the_mainframe_may_be_asked_for(module: int) -> None:
-    assert ask(f"/ws/power?module={module}") == PowerRequest(module, 0.1)
+    assert ask(f"/ws/power?module={module}") == PowerRequest(module, 0.1, "latest")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_may_be_asked_for(mode: Mode) -> None:
+    assert ask(f"/ws/power?mode={mode}") == PowerRequest(None, 0.1, mode)
+
+
+@pytest.mark.parametrize("mode", ["", "Latest", "mean ", "median", "mean,latest", "\N{SNOWMAN}"])
+def test_a_bad_mode_is_refused_with_what_is_allowed(mode: str) -> None:
+    result = refusal(f"/ws/power?mode={quote(mode)}")
+    assert (result.status, result.body["parameter"]) == (400, "mode")
+    assert result.body["allowed"] == "one of latest, mean, envelope"
 
 
 @given(st.floats(0.01, 10))
@@ -257,11 +271,12 @@ def test_any_request_is_understood_or_refused_in_json(
     method: str, target: str, websocket: bool
 ) -> None:
     match result := parse(method, target, websocket, PAGES):
-        case PowerRequest(module, interval):
+        case PowerRequest(module, interval, mode):
             assert method == "GET"
             assert websocket
             assert module is None or module in MODULES
             assert 0.01 <= interval <= 10
+            assert mode in MODES
         case PageRequest(path):
             assert path in PAGES
         case Refusal(status, _, body):
