@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -52,6 +53,14 @@ class Metrics:
             ["state"],
             registry=self.registry,
         )
+
+        info = Gauge(
+            "acquisitiond_build_info",
+            "1, labelled with the version",
+            ["version"],
+            registry=self.registry,
+        )
+        info.labels(version("ctp10")).set(1)
 
     def state(self, state: State) -> None:
         """The link is in this state."""

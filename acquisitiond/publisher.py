@@ -31,7 +31,11 @@ class Publisher:
         on_subscription: Callable[[bytes], None],
         on_stranger: Callable[[], None],
     ) -> None:
-        """Binds at once; `on_stranger()` counts who does not speak ZMTP. Raises zmq.ZMQError, for example because the port is taken."""
+        """Binds at once; `on_stranger()` counts who does not speak ZMTP.
+
+        Raises:
+            zmq.ZMQError: for example, the port is taken.
+        """
         self.epoch = epoch
         self.latest: dict[bytes, bytes] = {}
         """The newest JSON of each topic."""

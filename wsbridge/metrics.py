@@ -78,6 +78,11 @@ class Metrics:
             buckets=(0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
             registry=registry,
         )
+        # A counter that has not counted yet shows its zero.
+        for reason in ("evicted", "events_overflow"):
+            self.dropped.labels(reason)
+        for reason in ("parameter", "path", "method", "upgrade"):
+            self.rejected.labels(reason)
         info = Gauge(
             "wsbridge_build_info",
             "1, labelled with the version",
