@@ -6,6 +6,7 @@ arrive, never delayed.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,6 +35,8 @@ class Stream:
     wanted_since: float = 0.0
     errors: int = 0
     """Told since the last reading."""
+    told: bool = False
+    """All its clients know that nothing comes at the moment."""
     buckets: dict[Subscription, Bucket] = field(default_factory=dict)
 
     def fresh(self, now: float) -> bool:
@@ -69,9 +72,10 @@ class Hub:
     def join(self, client: Client, subscription: Subscription, now: float) -> Bucket:
         """Start a client's stream: the newest reading at once, or what is wrong."""
         stream = self._stream(subscription.module)
+        newest = stream.newest if self.trouble is None and stream.fresh(now) else None
         if not stream.buckets:
             stream.wanted_since = now
-        newest = stream.newest if self.trouble is None and stream.fresh(now) else None
+            stream.told = newest is None
         bucket = stream.buckets.get(subscription)
         if bucket is None:
             due = newest.timestamp + subscription.interval if newest else 0.0
@@ -128,15 +132,20 @@ class Hub:
             raise wire.WireError(f"a reading of module {module}: {error!r}") from None
         stream.epoch, stream.seq = epoch, seq
         stream.newest, stream.arrived = reading, now
-        stream.absent, stream.errors = None, 0
+        stream.absent, stream.errors, stream.told = None, 0, False
         self._dirty.add(stream)
         return lost
 
     def old_reading(self, module: int, payload: bytes, arrived: float) -> None:
         """Take the newest reading there was before anybody listened; clients to come get it."""
-        stream = self._stream(module)
-        if stream.newest is None or arrived > stream.arrived:
-            stream.newest, stream.arrived = Message(payload), arrived
+        stream, old = self._stream(module), Message(payload)
+        try:
+            (epoch, seq), _ = old.position, old.timestamp
+        except Malformed:
+            return  # the next reading will do
+        if epoch != stream.epoch:  # otherwise the stream itself knows better
+            stream.epoch, stream.seq = epoch, seq
+            stream.newest, stream.arrived = old, arrived
 
     def flush(self) -> Iterator[Flushed]:
         """Deliver what became due, each client's share in one piece."""
@@ -150,6 +159,10 @@ class Hub:
         stream = self._stream(module)
         stream.absent = Message(payload)
         stream.errors += 1
+        with contextlib.suppress(*Malformed):
+            epoch, seq = stream.absent.position
+            if epoch != stream.epoch or seq == stream.seq + 1:
+                stream.epoch, stream.seq = epoch, seq  # it has a number of its own
         self._tell(stream, stream.absent)
 
     # What the bridge itself knows
@@ -177,7 +190,7 @@ class Hub:
             return
         for stream in self._streams.values():
             silent = now - max(stream.arrived, stream.wanted_since)
-            if stream.buckets and not stream.errors and silent > stream.patience:
+            if stream.buckets and not stream.told and silent > stream.patience:
                 text = f"no fresh reading of module {stream.module} for {silent:.1f} s"
                 self._tell(stream, self._error(stream, text))
 
@@ -198,6 +211,7 @@ class Hub:
         return stream
 
     def _tell(self, stream: Stream, message: Message) -> None:
+        stream.told = True
         for bucket in stream.buckets.values():
             for client in bucket.clients:
                 client.tell(message)

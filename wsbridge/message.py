@@ -76,7 +76,10 @@ class Message:
         match = _POSITION.search(self.payload, max(0, len(self.payload) - _LONGEST_TAIL))
         if match is not None:
             return match[1].decode(), int(match[2])
-        return self.document["epoch"], self.document["seq"]
+        epoch, seq = self.document["epoch"], self.document["seq"]
+        if not isinstance(epoch, str) or not isinstance(seq, int):
+            raise ValueError(f"position {epoch!r:.40}, {seq!r:.40}")  # noqa: TRY004  see Malformed
+        return epoch, seq
 
 
 def frame(opcode: int, payload: bytes) -> bytes:

@@ -4,6 +4,5 @@ What docs and recordings do not say, IEEE 488.2 and SCPI-1999 decide; then the m
 """
 
 from acquisitiond.simulator.runner import SimulatorOptions, run_simulator
-from acquisitiond.simulator.thread import SimulatorThread
 
-__all__ = ["SimulatorOptions", "SimulatorThread", "run_simulator"]
+__all__ = ["SimulatorOptions", "run_simulator"]

@@ -190,5 +190,5 @@ def test_a_bad_port_is_refused_by_the_name_of_its_variable(port: str) -> None:
 
 
 def test_a_bad_ip_is_refused() -> None:
-    with pytest.raises(SettingsError, match="10.0.0.9:5025"):
+    with pytest.raises(SettingsError, match=r"10\.0\.0\.9:5025"):
         loaded(environ=dict(with_ip_and_port({"CTP10_IP": "10.0.0.9:5025"})))

@@ -41,7 +41,7 @@ def test_text_has_time_level_service_and_message(capsys: pytest.CaptureFixture[s
     logging.getLogger("wsbridge").info("serving on %s", "http://127.0.0.1:8002/")
     (line,) = lines(capsys)
     time, rest = line.split(" ", 1)
-    datetime.strptime(time, "%H:%M:%S")  # noqa: DTZ007  a time of day
+    datetime.strptime(time, "%H:%M:%S")
     assert rest == "INFO    wsbridge: serving on http://127.0.0.1:8002/"
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -415,18 +416,14 @@ def test_what_was_encoded_is_decoded_as_the_same_and_is_valid_by_the_schema(
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_decoded_or_refused_and_nothing_else_happens(payload: bytes) -> None:
-    try:
+    with suppress(WireError):
         wire.decode(payload)
-    except WireError:
-        pass
 
 
 @given(json_values)
 def test_any_json_is_decoded_or_refused_and_nothing_else_happens(value: Any) -> None:
-    try:
+    with suppress(WireError):
         wire.decode(orjson.dumps(value))
-    except WireError:
-        pass
 
 
 @given(st.sampled_from(sorted(TOPICAL)), st.data())

@@ -20,7 +20,7 @@ def messages(data: bytes, opcode: Opcode = Opcode.TEXT) -> list[bytes]:
             raise AssertionError("a frame that is not whole")
         assert frame.opcode is opcode
         assert frame.fin
-        assert not (frame.rsv1 or frame.rsv2 or frame.rsv3)
+        assert not any((frame.rsv1, frame.rsv2, frame.rsv3))
         payloads.append(bytes(frame.data))
     return payloads
 

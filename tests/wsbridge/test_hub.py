@@ -78,13 +78,13 @@ def reading(seq: int, at: float, module: int = 4, epoch: str = EPOCH) -> bytes:
     )
 
 
-def absence(module: int = 4, seq: int = 1, count: int = 1) -> bytes:
+def absence(module: int = 4, seq: int = 1) -> bytes:
     return wire.encode(
         wire.Error(
             message=f"module {module} is not in the instrument",
             timestamp=wire.iso_timestamp(START),
             recoverable=True,
-            error_count=count,
+            error_count=1,
             module=module,
             epoch=EPOCH,
             seq=seq,
@@ -111,6 +111,11 @@ class Bench:
         self.seq += 1
         payload = reading(self.seq, now if taken_at is None else taken_at, module)
         return self.hub.reading(module, payload, now)
+
+    def miss(self, module: int = 4) -> None:
+        """The daemon says, under the topic's next number, that the module is not there."""
+        self.seq += 1
+        self.hub.module_error(module, absence(module, self.seq))
 
     def flush(self) -> int:
         return sum(flushed.messages for flushed in self.hub.flush())
@@ -166,7 +171,7 @@ def test_before_anything_was_heard_a_client_is_told_so() -> None:
 
 
 def test_a_client_of_a_module_that_is_not_there_gets_the_daemons_own_words(bench: Bench) -> None:
-    bench.hub.module_error(7, absence(7))
+    bench.miss(7)
     assert bench.join(0.0, module=7).errors == ["module 7 is not in the instrument"]
 
 
@@ -175,6 +180,12 @@ def test_the_newest_reading_of_a_snapshot_is_for_clients_to_come(bench: Bench) -
     bench.hub.old_reading(4, reading(41, -0.3), -0.3)
     assert before.seqs == []
     assert bench.join(0.1).seqs == [41]
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b'{"type":"data"}'])
+def test_a_snapshot_that_is_no_reading_counts_for_nothing(bench: Bench, payload: bytes) -> None:
+    bench.hub.old_reading(4, payload, 0.0)
+    assert len(bench.join(0.1).errors) == 1
 
 
 def test_a_snapshot_never_replaces_a_newer_reading(bench: Bench) -> None:
@@ -197,9 +208,9 @@ def test_a_client_that_left_gets_nothing_more(bench: Bench) -> None:
     bench.hub.leave(leaves, wanted())
     bench.hub.set_trouble("away")
     bench.hub.set_trouble(None)
-    bench.hub.module_error(4, absence())
+    bench.miss()
     bench.tick(0.0)
-    assert (len(stays.errors), stays.seqs) == (3, [1])
+    assert (len(stays.errors), stays.seqs) == (3, [2])
     assert (len(leaves.errors), leaves.seqs) == (1, [])
 
 
@@ -372,7 +383,8 @@ def test_lost_readings_are_counted_by_their_numbers(bench: Bench) -> None:
 def test_a_word_of_the_daemon_between_two_readings_is_no_loss(bench: Bench) -> None:
     assert bench.hub.reading(4, reading(1, 0.1), 0.1) == 0
     bench.hub.module_error(4, absence(4, seq=2))
-    assert bench.hub.reading(4, reading(3, 0.3), 0.3) == 0
+    bench.hub.module_error(4, absence(4, seq=3))
+    assert bench.hub.reading(4, reading(4, 0.3), 0.3) == 0
 
 
 def test_a_reading_that_comes_twice_is_delivered_once(bench: Bench) -> None:
@@ -508,7 +520,7 @@ def test_a_slow_source_is_given_three_of_its_periods(bench: Bench) -> None:
     bench.hub.periods({4: 2.0, 9: 0.1})
     bench.hub.check(5.9)
     assert viewer.errors == []
-    bench.hub.check(6.1)
+    bench.hub.check(6.2)
     assert len(viewer.errors) == 1
 
 
@@ -547,11 +559,11 @@ def test_nobody_listening_is_nobody_told(bench: Bench) -> None:
 
 def test_a_client_hears_that_its_module_is_not_there_and_then_its_readings(bench: Bench) -> None:
     viewer, other = bench.join(0.0, module=7), bench.join(0.0, module=4)
-    bench.hub.module_error(7, absence(7))
+    bench.miss(7)
     assert viewer.errors[1:] == ["module 7 is not in the instrument"]
     assert len(other.errors) == 1
     bench.tick(0.1, module=7)
-    assert viewer.seqs == [1]
+    assert viewer.seqs == [2]
     assert bench.join(0.15, module=7).errors == []
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from acquisitiond.simulator import SimulatorOptions, SimulatorThread, run_simulator
+from acquisitiond.simulator import SimulatorOptions, run_simulator
+from tests.support.simulator_thread import SimulatorThread
 
 IDENTITY = b"EXFO,CTP10,12345,1.0.0\r\n"
 ANY_PORT = SimulatorOptions(port=0)

@@ -1,4 +1,4 @@
-"""Owns a simulator in a thread of its own, for a process whose main loop is somebody else's.
+"""A simulator in a thread of its own, for tests that share its process.
 
 Refuses to start twice and to outlive its context.
 """
