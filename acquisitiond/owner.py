@@ -155,10 +155,10 @@ class Owner:
     def _own(self) -> None:
         backoff = Backoff(random.Random())
         while not self._stopping.is_set():
-            started = self._clock()
+            served_since: float | None = None
             try:
                 instrument = self._connect()
-                started = self._clock()
+                served_since = self._clock()
                 self._serve(instrument)
                 continue
             except LinkError as error:
@@ -170,7 +170,7 @@ class Owner:
             if self._stopping.is_set():
                 return
             self._emit(lost)
-            if self._clock() - started >= SETTLED:
+            if served_since is not None and self._clock() - served_since >= SETTLED:
                 backoff.reset()
             self._pause(backoff.next())
 
@@ -237,7 +237,7 @@ class Owner:
             due = self._schedule.next_due()
             if due is not None and due[1] <= now:
                 return due
-            if not self._stopping.is_set():
+            if not self._stopping.is_set() and not self._prober.done:
                 # A second at most: a module that was absent may have to be looked for again.
                 self._changed.wait(min(1.0, due[1] - now) if due else 1.0)
         return None
@@ -264,6 +264,8 @@ class Owner:
                 errors.append(f"detector {channel}: {answer}")
             else:
                 powers[channel] = convert(answer, own_unit, unit)
+                if powers[channel] is None:
+                    errors.append(f"detector {channel}: {answer:g} {own_unit} is no power in {unit}")
         return Snapshot(
             timestamp=timestamp,
             module=module,

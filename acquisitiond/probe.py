@@ -49,6 +49,11 @@ class Prober:
         """A module is being looked for."""
         return self._thread is not None and self._outcome is None
 
+    @property
+    def done(self) -> bool:
+        """`take` has something to give."""
+        return self._outcome is not None
+
     def begin(self, number: int) -> None:
         """Start looking for a module, in a thread of its own."""
         self._thread = threading.Thread(

@@ -43,6 +43,8 @@ class Publisher:
         self._socket = context.socket(zmq.XPUB)
         tune(self._socket)
         self._socket.sndhwm = SEND_HWM
+        # Every subscription is reported, not only a topic's first: each may need a word.
+        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION)
         self._monitor = PeerMonitor(self._socket, on_stranger)
         try:

@@ -13,6 +13,13 @@ from typing import Any
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _imported_modules_are_no_garbage() -> None:
+    """Else the collection after each test would walk through them again, a thousand times."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind() -> Iterator[None]:
     threads = set(threading.enumerate())

@@ -35,8 +35,11 @@ class Subscription:
 class Client(Protocol):
     """A connection, as the hub sees it."""
 
+    push: Callable[[bytes], int]
+    """Hand bytes over; returns how many were taken, as a socket's send() does and with its
+    exceptions. Only while the client is not `paused`."""
     write: Callable[[bytes], None]
-    """Hand bytes to the connection; only while it is not `paused`."""
+    """The same through a buffer that takes all, and may pause the client."""
     paused: bool
     """It has not taken yet what it was handed."""
     encoding: Encoding
@@ -56,7 +59,8 @@ class Bucket:
 
     def __init__(self, subscription: Subscription, due: float) -> None:
         self.subscription = subscription
-        self.clients: dict[Client, None] = {}
+        self.clients: dict[Client, Callable[[bytes], int]] = {}
+        """Each with its `push`, which saves the hot loop the look-up."""
         self.offered = 0
         """Readings offered to each client so far: a client's own due is the difference since it
         joined."""
@@ -90,13 +94,19 @@ class Bucket:
         data = self._frames[0] if count == 1 else b"".join(self._frames)
         self._frames.clear()
         self.offered += count
+        size = len(data)
         held = 0
-        for client in self.clients:
+        for client, push in self.clients.items():
             if client.paused:
                 client.hold(data, count)
                 held += 1
-            else:
-                client.write(data)
+                continue
+            try:
+                sent = push(data)
+            except OSError:
+                sent = 0  # no room, or a peer that is gone: its buffer finds out which
+            if sent != size:
+                client.write(data[sent:])
         written = len(self.clients) - held
         return Flushed(count * written, len(data) * written)
 

@@ -80,7 +80,7 @@ class Hub:
         if bucket is None:
             due = newest.timestamp + subscription.interval if newest else 0.0
             bucket = stream.buckets[subscription] = Bucket(subscription, due)
-        bucket.clients[client] = None
+        bucket.clients[client] = client.push
         if newest is not None:
             client.deliver(newest.frame(subscription.encoding), 1)
         elif stream.absent is not None and self.trouble is None:
