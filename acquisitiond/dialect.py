@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from ctp10.wire import Unit
+from ctp10.units import Unit
 
 IDENTITY: Final = "*IDN?"
 NEXT_ERROR: Final = ":SYSTem:ERRor?"
@@ -106,15 +106,3 @@ def parse_error(text: str) -> tuple[int, str]:
     if not separator or not re.fullmatch(r"[+-]?[0-9]{1,6}", code.strip()):
         raise DialectError(f"an error entry expected, got {text!r:.80}")
     return int(code), message.strip().strip('"')
-
-
-def convert(value: float, source: Unit, target: Unit) -> float | None:
-    """The same power in another unit; None where that has no number for it.
-
-    Zero or less has none in dBm, and thousands of dBm are more milliwatts than a float can hold.
-    """
-    if source == target:
-        return value
-    if source == "dBm":
-        return float(10.0 ** (value / 10.0)) if value < 3080 else None
-    return 10.0 * math.log10(value) if value > 0 else None

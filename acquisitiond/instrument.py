@@ -12,7 +12,7 @@ from typing import Protocol
 
 from acquisitiond import dialect
 from acquisitiond.dialect import DialectError
-from ctp10.wire import Unit
+from ctp10.units import Unit
 
 USUAL_CHANNELS = (1, 2, 3, 4)
 ALL_CHANNELS = (1, 2, 3, 4, 5, 6)

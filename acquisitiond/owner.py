@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from acquisitiond.backoff import Backoff
-from acquisitiond.dialect import DialectError, convert
+from acquisitiond.dialect import DialectError
 from acquisitiond.instrument import Configuration, Instrument, Link, Profile
 from acquisitiond.modules import Inventory
 from acquisitiond.probe import Absent, Prober
 from acquisitiond.schedule import Schedule
 from acquisitiond.visa import LinkError
-from ctp10.wire import Unit
+from ctp10.units import Unit, convert
 
 REFRESH: Final = 2.0
 """Seconds between two looks at a module's units and wavelength."""
@@ -265,7 +265,8 @@ class Owner:
             else:
                 powers[channel] = convert(answer, own_unit, unit)
                 if powers[channel] is None:
-                    errors.append(f"detector {channel}: {answer:g} {own_unit} is no power in {unit}")
+                    no_power = f"{answer:g} {own_unit} is no power in {unit}"
+                    errors.append(f"detector {channel}: {no_power}")
         return Snapshot(
             timestamp=timestamp,
             module=module,

@@ -21,7 +21,9 @@ from common.settings import (
 )
 from ctp10.wire import MODULES
 
-_SOCKET = re.compile(r"TCPIP\d*::(?P<host>[^:\s]+)::(?P<port>\d{1,5})::SOCKET", re.IGNORECASE)
+_SOCKET = re.compile(
+    r"TCPIP\d*::(?P<host>[^:\s]+)::(?P<port>\d{1,5})::SOCKET", re.IGNORECASE | re.ASCII
+)
 
 
 def _address(value: Any) -> str:
@@ -80,7 +82,7 @@ def with_ip_and_port(environ: Mapping[str, str]) -> Mapping[str, str]:
     ip, port = environ.get("CTP10_IP"), environ.get("CTP10_PORT")
     if environ.get("CTP10_ADDRESS") or not (ip or port):
         return environ
-    if port and not (port.isdigit() and 1 <= int(port) <= 65535):
+    if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
         raise SettingsError(
             f"CTP10_PORT = {port!r} (from environment) is not allowed: expected 1 to 65535"
         )

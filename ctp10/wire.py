@@ -2,7 +2,7 @@
 
 A ZeroMQ message is ``[topic, JSON, binary...]``. Every JSON part is an object with a ``type``; a
 bridge forwards it byte for byte to its WebSocket clients. Decoding ignores keys it does not know,
-so that a newer publisher can add some. This module imports nothing of ours and does no I/O.
+so that a newer publisher can add some. This module does no I/O.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from types import NoneType, UnionType
 from typing import Any, ClassVar, Final, Literal, get_args, get_origin, get_type_hints
 
 import orjson
+
+from ctp10.units import Unit
 
 MODULES: Final = range(1, 21)
 """Slots of a CTP10 mainframe: ``SENSe[1-20]``."""
@@ -31,7 +33,6 @@ POWER: Final = b"power/"
 RATE: Final = b"rate/"
 
 State = Literal["connected", "connecting", "disconnected"]
-Unit = Literal["dBm", "mW"]
 Quality = Literal["VALID", "INVALID", "STALE"]
 
 

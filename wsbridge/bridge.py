@@ -186,7 +186,7 @@ class Bridge:
 
     def on_old_reading(self, module: int, payload: bytes, age: float) -> None:
         """The newest reading there was when nobody listened."""
-        self._hub.old_reading(module, payload, self._loop.time() - age)
+        self._hub.old_reading(module, payload, age, self._loop.time())
 
     def on_module_error(self, module: int, payload: bytes) -> None:
         """The daemon's word that a module cannot be read."""

@@ -136,16 +136,21 @@ class Hub:
         self._dirty.add(stream)
         return lost
 
-    def old_reading(self, module: int, payload: bytes, arrived: float) -> None:
-        """Take the newest reading there was before anybody listened; clients to come get it."""
+    def old_reading(self, module: int, payload: bytes, age: float, now: float) -> None:
+        """Take the newest reading there was before anybody listened, `age` seconds old."""
         stream, old = self._stream(module), Message(payload)
         try:
-            (epoch, seq), _ = old.position, old.timestamp
+            epoch, seq = old.position
         except Malformed:
             return  # the next reading will do
-        if epoch != stream.epoch:  # otherwise the stream itself knows better
+        if epoch == stream.epoch:
+            return  # the stream itself knows better
+        if age <= stream.patience:
+            with contextlib.suppress(wire.WireError):  # the next reading will do
+                self.reading(module, payload, now - age)
+        else:
             stream.epoch, stream.seq = epoch, seq
-            stream.newest, stream.arrived = old, arrived
+            stream.newest, stream.arrived = old, now - age
 
     def flush(self) -> Iterator[Flushed]:
         """Deliver what became due, each client's share in one piece."""

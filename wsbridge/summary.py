@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from ctp10 import wire
+from ctp10.units import Unit, from_milliwatts, to_milliwatts
 
 _KEYS: Final = tuple(f"ch{channel}_power" for channel in wire.CHANNELS)
 
 Document = dict[str, Any]
-
-
-def milliwatts(value: float, unit: wire.Unit) -> float:
-    """A power in milliwatts: the only unit in which powers add up."""
-    return float(10.0 ** (value / 10.0)) if unit == "dBm" else value
-
-
-def in_unit(power_mw: float, unit: wire.Unit) -> float | None:
-    """Milliwatts in `unit`; None where dBm has no number for it (zero or less)."""
-    if unit == "mW":
-        return power_mw
-    return 10.0 * math.log10(power_mw) if power_mw > 0 else None
 
 
 class Window:
@@ -48,9 +36,9 @@ class Window:
         self._valid = self._valid and reading["quality"] == "VALID"
         for index, key in enumerate(_KEYS):
             value = reading.get(key)
-            if value is None:
+            power_mw = None if value is None else to_milliwatts(value, reading["unit"])
+            if power_mw is None:
                 continue
-            power_mw = milliwatts(value, reading["unit"])
             self._sums[index] += power_mw
             self._numbers[index] += 1
             least, greatest = self._least[index], self._greatest[index]
@@ -62,7 +50,7 @@ class Window:
         newest = self._newest
         assert newest is not None
         channels = sum(key in newest for key in _KEYS)
-        unit: wire.Unit = newest["unit"]
+        unit: Unit = newest["unit"]
         envelope = self._mode == "envelope"
         powers = [newest.get(key) for key in _KEYS] if envelope else self._means(unit)
         summary = wire.Summary(
@@ -87,7 +75,7 @@ class Window:
         self._clear()
         return summary
 
-    def _means(self, unit: wire.Unit) -> list[float | None]:
+    def _means(self, unit: Unit) -> list[float | None]:
         means = [
             total / number if number else None
             for total, number in zip(self._sums, self._numbers, strict=True)
@@ -95,7 +83,7 @@ class Window:
         return _all_in_unit(means, unit)
 
 
-def _all_in_unit(powers_mw: Sequence[float | None], unit: wire.Unit) -> list[float | None]:
+def _all_in_unit(powers_mw: Sequence[float | None], unit: Unit) -> list[float | None]:
     # Ten digits are far beyond any detector, and drop what the way through milliwatts added.
-    values = [None if power is None else in_unit(power, unit) for power in powers_mw]
+    values = [None if power is None else from_milliwatts(power, unit) for power in powers_mw]
     return [None if value is None else float(f"{value:.10g}") for value in values]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from acquisitiond import dialect
 from acquisitiond.dialect import DialectError
-from ctp10.wire import Unit
+from ctp10.units import Unit, convert
 
 
 def refused(parse: Callable[[str], object], text: str) -> str:
@@ -253,19 +253,19 @@ def test_any_text_is_an_error_entry_or_refused(text: str) -> None:
 def test_dbm_is_ten_times_the_logarithm_of_milliwatts(
     value: float, source: Unit, target: Unit, expected: float
 ) -> None:
-    assert dialect.convert(value, source, target) == pytest.approx(expected, abs=1e-4)
+    assert convert(value, source, target) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("milliwatts", [0.0, -0.0, -1e-9, -5.0])
 def test_dbm_has_no_number_for_no_light_or_less(milliwatts: float) -> None:
-    assert dialect.convert(milliwatts, "mW", "dBm") is None
+    assert convert(milliwatts, "mW", "dBm") is None
 
 
 @given(st.floats(-120, 60))
 def test_dbm_through_milliwatts_and_back_is_the_same_power(dbm: float) -> None:
-    milliwatts = dialect.convert(dbm, "dBm", "mW")
+    milliwatts = convert(dbm, "dBm", "mW")
     assert milliwatts is not None
-    assert dialect.convert(milliwatts, "mW", "dBm") == pytest.approx(dbm, abs=1e-9)
+    assert convert(milliwatts, "mW", "dBm") == pytest.approx(dbm, abs=1e-9)
 
 
 @given(st.floats(-9.9e37, 9.9e37), st.sampled_from(["dBm", "mW"]), st.sampled_from(["dBm", "mW"]))
@@ -273,5 +273,5 @@ def test_dbm_through_milliwatts_and_back_is_the_same_power(dbm: float) -> None:
 def test_any_power_that_can_be_read_can_be_converted_or_has_no_number(
     value: float, source: Unit, target: Unit
 ) -> None:
-    converted = dialect.convert(value, source, target)
+    converted = convert(value, source, target)
     assert converted is None or math.isfinite(converted)

@@ -89,9 +89,7 @@ def test_a_module_for_which_only_the_identity_is_answered_is_definitely_absent()
     outcome = look(instrument, 7)
     assert isinstance(outcome, Absent)
     assert outcome.definite
-    assert outcome.reason == (
-        "module 7 is not in the instrument (it says -241, Hardware missing)"
-    )
+    assert outcome.reason == ("module 7 is not in the instrument (it says -241, Hardware missing)")
 
 
 def test_the_error_queue_is_left_without_the_entries_that_looking_caused() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import pyvisa
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import acquisitiond.visa
@@ -546,7 +546,7 @@ def test_a_link_that_is_merely_dropped_leaves_no_descriptor() -> None:
 # --- any segmentation gives the same answer ----------------------------------------------------
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def segmenting() -> Iterator[tuple[Link, list[list[bytes]]]]:
     """A link, and the queue of answers (each a list of segments) its instrument will give."""
     answers: list[list[bytes]] = []
@@ -560,11 +560,16 @@ def segmenting() -> Iterator[tuple[Link, list[list[bytes]]]]:
         yield link, answers
 
 
+ONE_LINK_FOR_ALL_EXAMPLES = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
 def cuts() -> st.SearchStrategy[list[int]]:
     return st.lists(st.integers(0, 40), max_size=12)
 
 
-@settings(deadline=None)
+@ONE_LINK_FOR_ALL_EXAMPLES
 @given(
     line=st.text(st.characters(codec="ascii", exclude_characters="\n"), max_size=40),
     end=st.sampled_from(["\n", "\r\n"]),
@@ -579,7 +584,7 @@ def test_any_split_of_a_line_is_the_line(
     assert link.query("a?", DEADLINE) == expected
 
 
-@settings(deadline=None)
+@ONE_LINK_FOR_ALL_EXAMPLES
 @given(
     blocks=st.lists(
         st.tuples(st.binary(max_size=40), st.sampled_from([b"", b"\n", b"\r\n"]), cuts()),

@@ -28,12 +28,25 @@ class Viewer:
         self.got: list[Any] = []
         self.writes = 0
         self.held: tuple[bytes, int] | None = None
+        #: Bytes that its socket takes at once; a buffer takes the rest.
+        self.room = 1_000_000
+        self._taken = b""
+
+    def push(self, data: bytes) -> int:
+        assert not self.paused
+        if not self.room:
+            raise BlockingIOError
+        self._taken = data[: self.room]
+        if len(self._taken) == len(data):
+            self.write(b"")
+        return min(len(data), self.room)
 
     def write(self, data: bytes) -> None:
         assert not self.paused
         assert self.encoding == "ctp10.json"
         self.writes += 1
-        self.got += map(orjson.loads, messages(data, Opcode.TEXT))
+        self.got += map(orjson.loads, messages(self._taken + data, Opcode.TEXT))
+        self._taken = b""
 
     def hold(self, frames: bytes, count: int) -> None:
         assert self.paused
@@ -175,27 +188,38 @@ def test_a_client_of_a_module_that_is_not_there_gets_the_daemons_own_words(bench
     assert bench.join(0.0, module=7).errors == ["module 7 is not in the instrument"]
 
 
-def test_the_newest_reading_of_a_snapshot_is_for_clients_to_come(bench: Bench) -> None:
+def test_the_newest_reading_of_a_snapshot_is_for_all_clients_while_it_is_fresh(
+    bench: Bench,
+) -> None:
     before = bench.join(0.0)
-    bench.hub.old_reading(4, reading(41, -0.3), -0.3)
-    assert before.seqs == []
+    bench.hub.old_reading(4, reading(41, -0.3), age=0.3, now=0.0)
+    list(bench.hub.flush())
+    assert before.seqs == [41]
     assert bench.join(0.1).seqs == [41]
+
+
+def test_an_old_reading_of_a_snapshot_is_nobodys_newest(bench: Bench) -> None:
+    before = bench.join(0.0)
+    bench.hub.old_reading(4, reading(41, -9.0), age=9.0, now=0.0)
+    list(bench.hub.flush())
+    assert before.seqs == []
+    assert bench.join(0.1).seqs == []
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b'{"type":"data"}'])
 def test_a_snapshot_that_is_no_reading_counts_for_nothing(bench: Bench, payload: bytes) -> None:
-    bench.hub.old_reading(4, payload, 0.0)
+    bench.hub.old_reading(4, payload, age=0.0, now=0.0)
     assert len(bench.join(0.1).errors) == 1
 
 
 def test_a_snapshot_never_replaces_a_newer_reading(bench: Bench) -> None:
     bench.tick(1.0)
-    bench.hub.old_reading(4, reading(99, 0.5), 0.5)
+    bench.hub.old_reading(4, reading(99, 0.5), age=0.5, now=1.0)
     assert bench.join(1.1).seqs == [1]
 
 
 def test_what_a_snapshot_brought_is_not_delivered_again_when_it_arrives(bench: Bench) -> None:
-    bench.hub.old_reading(4, reading(2, 0.1), 0.1)
+    bench.hub.old_reading(4, reading(2, 0.1), age=0.0, now=0.1)
     viewer = bench.join(0.15)
     for now in (0.16, 0.17):
         bench.tick(now)  # 1 and 2 were on their way when the snapshot was taken
@@ -372,6 +396,15 @@ def test_a_client_without_room_is_handed_nothing_and_keeps_the_newest(bench: Ben
     assert [orjson.loads(m)["seq"] for m in messages(viewer.held[0])] == [3]
 
 
+@pytest.mark.parametrize("room", [0, 1, 100, 1_000_000])
+def test_what_a_socket_does_not_take_at_once_is_not_lost(bench: Bench, room: int) -> None:
+    viewer = bench.join(0.0)
+    viewer.room = room
+    for number in range(1, 4):
+        bench.tick(number / 10)
+    assert viewer.seqs == [1, 2, 3]
+
+
 def test_lost_readings_are_counted_by_their_numbers(bench: Bench) -> None:
     assert bench.hub.reading(4, reading(5, 0.1), 0.1) == 0  # what was before is not known
     assert bench.hub.reading(4, reading(6, 0.2), 0.2) == 0
@@ -457,6 +490,13 @@ def test_a_summary_covers_what_was_read_since_the_one_before(bench: Bench, mode:
     assert {summary["mode"] for summary in summaries} == {mode}
     if mode == "envelope":
         assert [(s["min"][0], s["max"][0]) for s in summaries] == [(-9.0, 0.0)] * 3
+
+
+@pytest.mark.parametrize("mode", ["mean", "envelope"])
+def test_a_power_beyond_all_milliwatts_does_not_end_the_bridge(bench: Bench, mode: Mode) -> None:
+    bench.join(0.0, mode=mode)
+    payload = reading(1, 0.1).replace(b'"ch2_power":-21.56', b'"ch2_power":4000.0')
+    bench.hub.reading(4, payload, 0.1)
 
 
 # --- trouble -------------------------------------------------------------------------------------
