@@ -12,6 +12,8 @@ from common.zmqio import PeerMonitor, SocketReader, tune
 
 MAX_REQUEST: Final = 64 * 1024
 """Bytes; libzmq ends a connection that sends more."""
+REQUESTS_A_TURN: Final = 4
+"""Answered in a row before readings get their turn: a caller that floods delays nobody's."""
 
 
 class ControlServer:
@@ -40,7 +42,7 @@ class ControlServer:
             self._socket.close()
             raise
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
-        self._reader = SocketReader(self._socket, self._received)
+        self._reader = SocketReader(self._socket, self._received, batch=REQUESTS_A_TURN)
 
     def close(self) -> None:
         """Close the socket; callers that wait for an answer get none."""

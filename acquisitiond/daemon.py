@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import orjson
 import zmq
@@ -20,6 +20,7 @@ import zmq
 from acquisitiond import rpc
 from acquisitiond.control import ControlServer
 from acquisitiond.demand import Demand
+from acquisitiond.history import Excerpt, Gone, History
 from acquisitiond.metrics import Metrics
 from acquisitiond.owner import Connected, Crashed, Event, Lost, ModuleAbsent, Owner, Snapshot
 from acquisitiond.publisher import Publisher
@@ -34,6 +35,8 @@ log = logging.getLogger("acquisitiond")
 
 HANDOFF: Final = 1024
 """Events that may wait for the loop before the instrument's thread waits with them."""
+MOST_REPLAYED: Final = 1000
+"""Messages in one answer: about a quarter of a megabyte, made in a millisecond or two."""
 STOP_TIMEOUT: Final = 1.5
 """Seconds that a question in progress may hold up the end."""
 
@@ -87,9 +90,18 @@ class Daemon:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         stranger = metrics.errors.labels("not_zmtp").inc
         self._publisher = Publisher(
-            context, settings.publish, secrets.token_hex(8), self._subscription, stranger
+            context,
+            settings.publish,
+            secrets.token_hex(8),
+            self._subscription,
+            stranger,
+            History(int(settings.history_mb * 1024 * 1024)),
         )
-        methods = {"status": self._rpc_status, "snapshot": self._rpc_snapshot}
+        methods = {
+            "status": self._rpc_status,
+            "snapshot": self._rpc_snapshot,
+            "replay": self._rpc_replay,
+        }
         try:
             self._control = ControlServer(
                 context, settings.control, methods, metrics.errors.labels("request").inc, stranger
@@ -285,3 +297,31 @@ class Daemon:
                 if topic.startswith(wanted)
             },
         }
+
+    def _rpc_replay(self, params: Mapping[str, Any]) -> Any:
+        rpc.only(params, "topic", "epoch", "seq", "limit")
+        topic, epoch = params.get("topic"), params.get("epoch")
+        seq, limit = params.get("seq"), params.get("limit", MOST_REPLAYED)
+        if not isinstance(topic, str) or not isinstance(epoch, str):
+            raise rpc.RpcError(rpc.INVALID_PARAMS, "topic and epoch must be strings")
+        if not _whole(seq) or seq < 0:
+            raise rpc.RpcError(rpc.INVALID_PARAMS, "seq must be a whole number: the last one had")
+        if not _whole(limit) or not 1 <= limit <= MOST_REPLAYED:
+            raise rpc.RpcError(rpc.INVALID_PARAMS, f"limit must be from 1 to {MOST_REPLAYED}")
+        newest = self._publisher.seqs.get(topic.encode(), 0)
+        if epoch == self._publisher.epoch:
+            excerpt = self._publisher.history.after(topic.encode(), seq, limit)
+        else:
+            excerpt = Excerpt(seq + 1, [], Gone(seq + 1, None, "epoch_changed"))
+        return {
+            "epoch": self._publisher.epoch,
+            "topic": topic,
+            "newest": newest,
+            "first_seq": excerpt.first_seq,
+            "messages": [orjson.Fragment(payload) for payload in excerpt.payloads],
+            "gone": excerpt.gone,
+        }
+
+
+def _whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)

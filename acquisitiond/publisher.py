@@ -11,6 +11,7 @@ from typing import Final
 
 import zmq
 
+from acquisitiond.history import History
 from common.zmqio import PeerMonitor, SocketReader, tune
 from ctp10 import wire
 
@@ -30,6 +31,7 @@ class Publisher:
         epoch: str,
         on_subscription: Callable[[bytes], None],
         on_stranger: Callable[[], None],
+        history: History,
     ) -> None:
         """Binds at once; `on_stranger()` counts who does not speak ZMTP.
 
@@ -37,6 +39,7 @@ class Publisher:
             zmq.ZMQError: for example, the port is taken.
         """
         self.epoch = epoch
+        self.history = history
         self.latest: dict[bytes, bytes] = {}
         """The newest JSON of each topic."""
         self._seqs: dict[bytes, int] = {}
@@ -68,6 +71,8 @@ class Publisher:
         payload = wire.encode(make(self.epoch, seq))
         self._seqs[topic] = seq
         self.latest[topic] = payload
+        if topic != wire.HEARTBEAT:
+            self.history.add(topic, seq, payload)
         self._socket.send_multipart((topic, payload), zmq.NOBLOCK)
         self._reader.kick()
 

@@ -60,6 +60,9 @@ class Settings:
     max_rate: float = setting(
         100.0, number(0.1, 1000), "most readings a second, whatever viewers ask for"
     )
+    history_mb: float = setting(
+        16.0, number(0.01, 4096), "MiB of messages kept for each topic, for whoever missed some"
+    )
     publish: str = setting("tcp://127.0.0.1:5556", ENDPOINT, "where readings are published")
     control: str = setting("tcp://127.0.0.1:5557", ENDPOINT, "where requests are answered")
     metrics_port: int = setting(

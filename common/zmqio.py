@@ -12,7 +12,6 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 BATCH = 256
-"""Messages taken before other callbacks of the loop get their turn."""
 
 
 class SocketReader:
@@ -27,10 +26,13 @@ class SocketReader:
         socket: zmq.Socket[bytes],
         on_message: Callable[[Sequence[bytes]], None],
         on_batch_end: Callable[[], None] = lambda: None,
+        batch: int = BATCH,
     ) -> None:
+        """`batch` messages at most are taken before the loop's other callbacks get their turn."""
         self._socket = socket
         self._on_message = on_message
         self._on_batch_end = on_batch_end
+        self._batch = batch
         self._loop = asyncio.get_running_loop()
         self._scheduled: asyncio.Handle | None = None
         self._fd = int(socket.getsockopt(zmq.FD))
@@ -52,7 +54,7 @@ class SocketReader:
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
-        for count in range(BATCH):
+        for count in range(self._batch):
             if not int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN:
                 if count:
                     self._on_batch_end()

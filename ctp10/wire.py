@@ -211,6 +211,35 @@ class Error:
     seq: int | None = None
 
 
+GapReason = Literal["evicted", "epoch_changed", "unreachable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Readings that this stream will not bring, and why. Never a silent one."""
+
+    type: ClassVar[str] = "gap"
+    module: int
+    epoch: str
+    """Of the readings that are missing."""
+    from_seq: int
+    to_seq: int | None
+    """Null: as many as there were, because that epoch ended unheard."""
+    reason: GapReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """First answer to ``?since=<epoch>:<seq>``; what was missed follows, then live readings."""
+
+    type: ClassVar[str] = "resumed"
+    recovered: bool
+    """Everything since then follows; otherwise a `gap` says what does not."""
+    epoch: str
+    seq: int
+    """As given in ``since``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientHeartbeat:
     """From the bridge to each WebSocket client: alive, and what became of its messages."""
@@ -250,7 +279,18 @@ class Pong:
     """ISO 8601, UTC."""
 
 
-Message = Reading | Summary | Status | Heartbeat | Error | ClientHeartbeat | Reconnect | Pong
+Message = (
+    Reading
+    | Summary
+    | Status
+    | Heartbeat
+    | Error
+    | Gap
+    | Resumed
+    | ClientHeartbeat
+    | Reconnect
+    | Pong
+)
 TOPIC_MESSAGES: Final[dict[str, type[Reading | Status | Heartbeat | Error]]] = {
     "data": Reading,
     "status": Status,

@@ -33,6 +33,7 @@ def test_the_defaults_are_those_of_the_manual() -> None:
         "modules": (4,),
         "rate": 10.0,
         "max_rate": 100.0,
+        "history_mb": 16.0,
         "publish": "tcp://127.0.0.1:5556",
         "control": "tcp://127.0.0.1:5557",
         "metrics_port": 9810,

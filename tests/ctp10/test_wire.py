@@ -45,6 +45,9 @@ STATUS = wire.Status(
     seq=2,
 )
 EXAMPLES: dict[str, wire.Message] = {
+    "gap": wire.Gap(module=4, epoch="5f0c", from_seq=12, to_seq=20, reason="evicted"),
+    "gap-epoch": wire.Gap(module=4, epoch="5f0c", from_seq=21, to_seq=None, reason="epoch_changed"),
+    "resumed": wire.Resumed(recovered=True, epoch="5f0c", seq=1234),
     "reading": READING,
     "reading-milliwatts": dataclasses.replace(
         READING, unit="mW", ch1_power=0.0164, ch2_power=0.00698, ch3_power=4.943, ch4_power=0.0012

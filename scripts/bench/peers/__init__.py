@@ -1,0 +1,1 @@
+"""Servers that the load can be put on: ours, the limit, and others that do the same work."""
