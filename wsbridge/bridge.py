@@ -28,7 +28,9 @@ from wsbridge.http import json_response, load_pages, response
 from wsbridge.hub import Hub
 from wsbridge.message import ENCODINGS, Message
 from wsbridge.metrics import Metrics
+from wsbridge.repair import Repairs
 from wsbridge.request import PageRequest, PowerRequest, Refusal, parse
+from wsbridge.sequence import Missing, Numbered, Output
 from wsbridge.settings import Settings
 
 log = logging.getLogger("wsbridge")
@@ -47,26 +49,25 @@ async def run(
 ) -> None:
     """Serve until `stop`; `ready` gets the port. Raises OSError if it cannot be bound."""
     bridge = Bridge(settings)
-    server = await serve(
-        bridge.handle,
-        settings.host,
-        settings.port,
-        process_request=bridge.process_request,
-        select_subprotocol=bridge.select_subprotocol,
-        create_connection=bridge.clients.connection_class(),
-        compression=None,
-        open_timeout=HANDSHAKE_TIMEOUT,
-        ping_interval=None,
-        close_timeout=CLOSE_TIMEOUT,
-        max_size=MAX_INCOMING,
-        write_limit=0,
-        server_header=None,
-        backlog=4096,
-        reuse_port=settings.workers > 1 or None,
-    )
-    port = server.sockets[0].getsockname()[1]
-    with contextlib.closing(Feed(settings.subscribe, settings.control, bridge)) as feed:
-        bridge.feed = feed
+    with contextlib.closing(bridge.feed):
+        server = await serve(
+            bridge.handle,
+            settings.host,
+            settings.port,
+            process_request=bridge.process_request,
+            select_subprotocol=bridge.select_subprotocol,
+            create_connection=bridge.clients.connection_class(),
+            compression=None,
+            open_timeout=HANDSHAKE_TIMEOUT,
+            ping_interval=None,
+            close_timeout=CLOSE_TIMEOUT,
+            max_size=MAX_INCOMING,
+            write_limit=0,
+            server_header=None,
+            backlog=4096,
+            reuse_port=settings.workers > 1 or None,
+        )
+        port = server.sockets[0].getsockname()[1]
         log.info("serving on http://%s:%d/", settings.host, port)
         lifecycle.notify("READY=1")
         ready(port)
@@ -83,10 +84,11 @@ async def run(
 class Bridge:
     """State of a running bridge: between the feed, the hub and the WebSocket server."""
 
-    feed: Feed
-
     def __init__(self, settings: Settings) -> None:
         self._loop = asyncio.get_running_loop()
+        self.feed = Feed(settings.subscribe, settings.control, self)
+        self._repairs = Repairs(self.feed.ask, self._take, self._loop.time)
+        self._holes = 0
         self._metrics = Metrics()
         self._hub = Hub(time.time)
         self.clients = Clients(self._hub, self._metrics, settings.evict_after)
@@ -173,24 +175,39 @@ class Bridge:
 
     # What the feed tells
 
-    def on_reading(self, module: int, payload: bytes) -> None:
-        """A reading of a module, which proves that both the daemon and the instrument are there."""
-        if self._hub.trouble is not None:
-            self._set_state("connected", "")
+    def on_power(self, module: int, payload: bytes) -> None:
+        """A message about a module."""
         try:
-            lost = self._hub.reading(module, payload, self._loop.time())
+            self._repairs.arrived(module, Message(payload))
         except wire.WireError as error:
             self.on_garbage(str(error))
-        else:
-            self._metrics.upstream_gaps.inc(lost)
 
-    def on_old_reading(self, module: int, payload: bytes, age: float) -> None:
-        """The newest reading there was when nobody listened."""
-        self._hub.old_reading(module, payload, age, self._loop.time())
+    def on_old_power(self, module: int, payload: bytes) -> None:
+        """The newest message about a module that there was when nobody listened."""
+        try:
+            numbered = self._repairs.start(module, Message(payload))
+        except wire.WireError as error:
+            self.on_garbage(str(error))
+            return
+        if numbered is not None:
+            self._hub.old_message(module, numbered, self._loop.time())
 
-    def on_module_error(self, module: int, payload: bytes) -> None:
-        """The daemon's word that a module cannot be read."""
-        self._hub.module_error(module, payload)
+    def _take(self, module: int, outputs: list[Output]) -> None:
+        """Messages of a module in their order, and what is missing among them."""
+        for output in outputs:
+            match output:
+                case Missing():
+                    self._hub.missing(module, output)
+                case Numbered(_, message):
+                    # A reading proves that both the daemon and the instrument are there.
+                    if message.is_reading and self._hub.trouble is not None:
+                        self._set_state("connected", "")
+                    try:
+                        self._hub.numbered(module, output, self._loop.time())
+                    except wire.WireError as error:
+                        self.on_garbage(str(error))
+        # What comes off the socket is flushed with its batch, before this; a repair has none.
+        self._loop.call_soon(self.clients.flush)
 
     def on_batch_end(self) -> None:
         """Nothing more has arrived for now."""
@@ -206,6 +223,9 @@ class Bridge:
     def on_heartbeat(self, heartbeat: wire.Heartbeat) -> None:
         """acquisitiond lives."""
         self._hub.periods({int(module): p for module, p in heartbeat.periods.items()})
+        self._repairs.heard(heartbeat.epoch, heartbeat.latest)
+        self._metrics.upstream_gaps.inc(self._repairs.holes - self._holes)
+        self._holes = self._repairs.holes
         if heartbeat.state != self.clients.state:
             self._set_state(heartbeat.state, "instrument away")
 
@@ -233,6 +253,8 @@ class Bridge:
             await asyncio.sleep(CHECK_PERIOD)
             now = self._loop.time()
             self.feed.check(now)
+            self._repairs.check()
+            self.clients.flush()
             self._hub.check(now)
             self.clients.evict(now)
             age = self._hub.age(self._default_module, now)

@@ -62,8 +62,9 @@ class Bucket:
         self.clients: dict[Client, Callable[[bytes], int]] = {}
         """Each with its `push`, which saves the hot loop the look-up."""
         self.offered = 0
-        """Readings offered to each client so far: a client's own due is the difference since it
-        joined."""
+        """Readings due to each client so far: a client's own share is what came since it joined."""
+        self.conflated = 0
+        """Of these, replaced by newer ones of the same tick before anybody got them."""
         self._due = due
         self._frames: list[bytes] = []
         mode = subscription.mode
@@ -85,6 +86,8 @@ class Bucket:
         self._frames.append(reading.frame(self.subscription.encoding))
         if len(self._frames) > MOST_A_TICK:
             del self._frames[0]
+            self.offered += 1
+            self.conflated += 1
 
     def flush(self) -> Flushed:
         """Write what is due to each client, or have it held where there is no room."""
@@ -117,6 +120,10 @@ class Flushed:
 
     messages: int
     bytes: int
+
+    def __add__(self, other: Flushed) -> Flushed:
+        """Of both."""
+        return Flushed(self.messages + other.messages, self.bytes + other.bytes)
 
 
 NOTHING: Final = Flushed(0, 0)

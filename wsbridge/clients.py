@@ -145,12 +145,9 @@ class Clients:
     def flush(self) -> None:
         """Hand what is due to every client."""
         started = time.perf_counter()
-        messages = size = 0
-        for flushed in self._hub.flush():
-            messages += flushed.messages
-            size += flushed.bytes
-        if messages:
-            self.written(messages, size)
+        flushed = self._hub.flush()
+        if flushed.messages:
+            self.written(flushed.messages, flushed.bytes)
             self._metrics.fanout.observe(time.perf_counter() - started)
 
     def evict(self, now: float) -> None:

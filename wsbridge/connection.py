@@ -76,7 +76,7 @@ class Connection(ServerConnection):
         self.reason = ""
         """Why this side ended it, in one word for metrics."""
         self.paused_since = 0.0
-        self._joined_at = 0
+        self._joined_at = (0, 0)
         self._told = 0
         self._conflated = 0
         self._dropped = 0
@@ -93,16 +93,20 @@ class Connection(ServerConnection):
     def join(self, bucket: Bucket) -> None:
         """From now on, what the bucket offers is due to this client."""
         self.bucket = bucket
-        self._joined_at = bucket.offered
+        self._joined_at = (bucket.offered, bucket.conflated)
 
     def counts(self) -> tuple[int, int, int, int]:
         """Due, sent, conflated and dropped, of which the last three make the first.
 
         What waits at this moment is not due yet: it may still be sent or replaced.
         """
-        offered = self.bucket.offered - self._joined_at if self.bucket else 0
+        offered = conflated = 0
+        if self.bucket is not None:
+            offered = self.bucket.offered - self._joined_at[0]
+            conflated = self.bucket.conflated - self._joined_at[1]
         due = offered + self._told - self._newest_count - len(self._events)
-        return due, due - self._conflated - self._dropped, self._conflated, self._dropped
+        conflated += self._conflated
+        return due, due - conflated - self._dropped, conflated, self._dropped
 
     # The hub's side
 

@@ -6,7 +6,6 @@ Hands on what it hears through a `Listener`, on the loop's thread. Keeps no read
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -16,6 +15,7 @@ from zmq.utils.monitor import parse_monitor_message
 
 from common.zmqio import SocketReader, tune
 from ctp10 import wire
+from wsbridge.asker import Asker
 from wsbridge.hub import Want
 
 SILENCE: Final = 2.5
@@ -28,14 +28,11 @@ MAX_MESSAGE: Final = 16 * 1024 * 1024
 class Listener(Protocol):
     """What a feed tells."""
 
-    def on_reading(self, module: int, payload: bytes) -> None:
-        """A reading of a module, as the JSON that clients get."""
+    def on_power(self, module: int, payload: bytes) -> None:
+        """A message about a module, as the JSON that clients get."""
 
-    def on_module_error(self, module: int, payload: bytes) -> None:
-        """The daemon's word that a module cannot be read."""
-
-    def on_old_reading(self, module: int, payload: bytes, age: float) -> None:
-        """The newest reading there was when nobody listened, `age` seconds old."""
+    def on_old_power(self, module: int, payload: bytes) -> None:
+        """The newest message about a module that there was when nobody listened."""
 
     def on_status(self, status: wire.Status, payload: bytes) -> None:
         """The state of the link to the instrument."""
@@ -65,7 +62,6 @@ class Feed:
         self._heard = self._loop.time()
         self._away = True
         self._wants: set[Want] = set()
-        self._request = 0
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         # No ZMTP heartbeats on a SUB: stalled at its high-water mark it would abort the process.
         self._sub = context.socket(zmq.SUB)
@@ -77,15 +73,12 @@ class Feed:
         self._monitor = self._sub.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
-        self._dealer = context.socket(zmq.DEALER)
-        tune(self._dealer)
-        self._dealer.setsockopt(zmq.IMMEDIATE, 1)  # a request to nobody is not worth keeping
         self._sub.connect(subscribe)
-        self._dealer.connect(control)
+        self._asker = Asker(control)
+        self.ask = self._asker.ask
         self._readers = (
             SocketReader(self._sub, self._on_message, self._listener.on_batch_end),
             SocketReader(self._monitor, self._on_monitor),
-            SocketReader(self._dealer, self._on_reply),
         )
 
     def close(self) -> None:
@@ -93,7 +86,8 @@ class Feed:
         for reader in self._readers:
             reader.close()
         self._sub.disable_monitor()
-        for socket in (self._monitor, self._dealer, self._sub):
+        self._asker.close()
+        for socket in (self._monitor, self._sub):
             socket.close(linger=0)
 
     def want(self, wants: set[Want]) -> None:
@@ -110,6 +104,7 @@ class Feed:
 
     def check(self, now: float) -> None:
         """Notice silence; called a few times a second with the loop's time."""
+        self._asker.check(now)
         if not self._away and now - self._heard > SILENCE:
             self._lost(f"acquisitiond has been silent for {now - self._heard:.1f} s")
 
@@ -139,12 +134,9 @@ class Feed:
     def _on_power(self, topic: bytes, payload: bytes) -> None:
         module = wire.parse_power_topic(topic)
         if module is None:
-            self._listener.on_garbage(f"topic {topic[:40]!r}")
-        elif payload.startswith(b'{"type":"data"'):
-            self._heard, self._away = self._loop.time(), False
-            self._listener.on_reading(module, payload)
-        else:
-            self._listener.on_module_error(module, payload)
+            return self._listener.on_garbage(f"topic {topic[:40]!r}")
+        self._heard, self._away = self._loop.time(), False
+        return self._listener.on_power(module, payload)
 
     def _on_heartbeat(self, heartbeat: wire.Heartbeat) -> None:
         self._heard = self._loop.time()
@@ -172,32 +164,22 @@ class Feed:
             self._ask_for_snapshot()
 
     def _ask_for_snapshot(self) -> None:
-        self._request += 1
-        request = {"jsonrpc": "2.0", "id": self._request, "method": "snapshot"}
-        try:
-            self._dealer.send(orjson.dumps(request), zmq.NOBLOCK)
-        except zmq.Again:
-            return  # not connected yet: the next heartbeat asks again
-        self._readers[2].kick()
+        self.ask("snapshot", {}, self._on_snapshot)
 
-    def _on_reply(self, frames: Sequence[bytes]) -> None:
+    def _on_snapshot(self, result: Any) -> None:
+        if result is None:
+            return  # the next heartbeat asks again
         try:
-            reply = orjson.loads(frames[-1])
-            topics: Mapping[str, Any] = reply["result"]["topics"]
+            topics: Mapping[str, Any] = result["topics"]
             status_payload = orjson.dumps(topics[wire.STATUS.decode()])
             status = wire.decode(status_payload)
-        except (orjson.JSONDecodeError, KeyError, TypeError, wire.WireError) as error:
-            return self._listener.on_garbage(f"snapshot: {error}")
+        except (KeyError, TypeError, wire.WireError) as error:
+            self._listener.on_garbage(f"snapshot: {error}")
+            return
         if isinstance(status, wire.Status):
             self._on_status(status, status_payload)
         for topic, message in topics.items():
             module = wire.parse_power_topic(topic.encode())
-            if module is None:
-                continue
-            if message.get("type") == "data":
-                age = time.time() - message["timestamp"]
-                self._listener.on_old_reading(module, orjson.dumps(message), max(0.0, age))
-            else:
-                self._listener.on_module_error(module, orjson.dumps(message))
+            if module is not None:
+                self._listener.on_old_power(module, orjson.dumps(message))
         self._listener.on_batch_end()
-        return None

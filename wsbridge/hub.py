@@ -7,13 +7,15 @@ arrive, never delayed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from ctp10 import wire
-from wsbridge.bucket import Bucket, Client, Flushed, Malformed, Subscription
+from wsbridge.bucket import NOTHING, Bucket, Client, Flushed, Malformed, Subscription
 from wsbridge.message import Message
+from wsbridge.past import Past
+from wsbridge.sequence import Missing, Numbered
 
 STALE_AFTER: Final = 1.0
 """Seconds, at least, and three periods of the source."""
@@ -25,8 +27,7 @@ class Stream:
     """One module: its newest reading, and who wants it."""
 
     module: int
-    epoch: str = ""
-    seq: int = 0
+    past: Past = field(default_factory=Past)
     newest: Message | None = None
     arrived: float = 0.0
     absent: Message | None = None
@@ -64,6 +65,7 @@ class Hub:
         self._wall = wall
         self._streams: dict[int, Stream] = {}
         self._dirty: set[Stream] = set()
+        self._flushed = NOTHING
         self.trouble: str | None = "acquisitiond has not been heard of yet"
         """Why no readings can come for any module; None when they can."""
 
@@ -110,65 +112,67 @@ class Hub:
 
     # Readings
 
-    def reading(self, module: int, payload: bytes, now: float) -> int:
-        """Take a reading that arrived at `now`; `flush` delivers it.
-
-        Returns how many readings before it were lost on the way here.
+    def numbered(self, module: int, message: Numbered, now: float) -> None:
+        """Take a module's next message, which arrived at `now`; `flush` delivers it.
 
         Raises:
             wire.WireError: it is not of the contract; nobody gets it.
         """
         stream = self._stream(module)
-        reading = Message(payload)
+        epoch, seq = message.position.epoch, message.position.seq
+        if not message.message.is_reading:
+            stream.past.add(epoch, seq, None)
+            self._module_error(stream, message.message)
+            return
         try:
-            epoch, seq = reading.position
-            lost = seq - stream.seq - 1 if epoch == stream.epoch else 0
-            if lost < 0:
-                return 0  # a snapshot was ahead of the stream
-            timestamp = reading.timestamp
+            timestamp = message.message.timestamp
             for bucket in stream.buckets.values():
-                bucket.admit(reading, timestamp, stream.period / 2)
+                bucket.admit(message.message, timestamp, stream.period / 2)
         except Malformed as error:
             raise wire.WireError(f"a reading of module {module}: {error!r}") from None
-        stream.epoch, stream.seq = epoch, seq
-        stream.newest, stream.arrived = reading, now
+        stream.past.add(epoch, seq, message.message)
+        stream.newest, stream.arrived = message.message, now
         stream.absent, stream.errors, stream.told = None, 0, False
         self._dirty.add(stream)
-        return lost
 
-    def old_reading(self, module: int, payload: bytes, age: float, now: float) -> None:
-        """Take the newest reading there was before anybody listened, `age` seconds old."""
-        stream, old = self._stream(module), Message(payload)
+    def old_message(self, module: int, message: Numbered, now: float) -> None:
+        """Take the newest message there was before anybody listened."""
+        stream = self._stream(module)
         try:
-            epoch, seq = old.position
+            age = max(0.0, self._wall() - message.message.timestamp)
         except Malformed:
-            return  # the next reading will do
-        if epoch == stream.epoch:
-            return  # the stream itself knows better
+            age = 0.0
         if age <= stream.patience:
             with contextlib.suppress(wire.WireError):  # the next reading will do
-                self.reading(module, payload, now - age)
+                self.numbered(module, message, now - age)
         else:
-            stream.epoch, stream.seq = epoch, seq
-            stream.newest, stream.arrived = old, now - age
+            stream.past.restart(message.position.epoch, message.position.seq)
+            stream.newest, stream.arrived = message.message, now - age
 
-    def flush(self) -> Iterator[Flushed]:
+    def missing(self, module: int, missing: Missing) -> None:
+        """Readings will not come: clients are told, in their turn."""
+        stream = self._stream(module)
+        if missing.to_seq is not None and missing.epoch == stream.past.epoch:
+            stream.past.add(missing.epoch, missing.to_seq, None)
+        self._tell(stream, gap(module, missing))
+
+    def flush(self) -> Flushed:
         """Deliver what became due, each client's share in one piece."""
         for stream in self._dirty:
-            for bucket in stream.buckets.values():
-                yield bucket.flush()
+            self._flush(stream)
         self._dirty.clear()
+        flushed, self._flushed = self._flushed, NOTHING
+        return flushed
 
-    def module_error(self, module: int, payload: bytes) -> None:
+    def _flush(self, stream: Stream) -> None:
+        for bucket in stream.buckets.values():
+            self._flushed += bucket.flush()
+
+    def _module_error(self, stream: Stream, error: Message) -> None:
         """The daemon's word that a module cannot be read, for its clients."""
-        stream = self._stream(module)
-        stream.absent = Message(payload)
+        stream.absent = error
         stream.errors += 1
-        with contextlib.suppress(*Malformed):
-            epoch, seq = stream.absent.position
-            if epoch != stream.epoch or seq == stream.seq + 1:
-                stream.epoch, stream.seq = epoch, seq  # it has a number of its own
-        self._tell(stream, stream.absent)
+        self._tell(stream, error)
 
     # What the bridge itself knows
 
@@ -232,3 +236,16 @@ class Hub:
                 module=stream.module,
             )
         )
+
+
+def gap(module: int, missing: Missing) -> Message:
+    """What a client is told of readings that will not come."""
+    return Message.of(
+        wire.Gap(
+            module=module,
+            epoch=missing.epoch,
+            from_seq=missing.from_seq,
+            to_seq=missing.to_seq,
+            reason=missing.reason,
+        )
+    )

@@ -54,6 +54,11 @@ class Message:
         return self._binary
 
     @property
+    def is_reading(self) -> bool:
+        """It is a reading; else an event."""
+        return self.payload.startswith(b'{"type":"data"')
+
+    @property
     def document(self) -> dict[str, Any]:
         """The decoded JSON. Raises orjson.JSONDecodeError."""
         if self._document is None:

@@ -100,7 +100,7 @@ def test_a_client_that_sends_a_megabyte_is_closed_and_the_others_go_on(run_async
                 count = len(good.of("data"))
                 await good.wait_count("data", count + 5)
             deadline = time.monotonic() + DEADLINE
-            counted = b'wsbridge_connections_closed_total{code="1009"} 1.0'
+            counted = b'wsbridge_connections_closed_total{code="1009",reason=""} 1.0'
             while counted not in (await asyncio.to_thread(http, place, "/metrics"))[1]:
                 assert time.monotonic() < deadline
 

@@ -186,10 +186,8 @@ def test_health_sends_a_heartbeat_at_once_and_answers_ping(run_async):
                 await client.websocket.send("ping")
                 pong = await client.wait_type("pong")
                 assert pong["timestamp"].startswith("20")
-                later = await client.wait(
-                    lambda m: m["type"] == "heartbeat" and m is not heartbeat, timeout=15
-                )
-                assert later["active_streams"] == 1
+                # The next one is due within ten seconds, and counts the other viewer.
+                await client.wait(lambda m: m.get("active_streams") == 1, timeout=15)
 
     run_async(body())
 

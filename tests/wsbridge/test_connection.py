@@ -15,12 +15,12 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from ctp10 import wire
+from tests.support.upstream import HubWithUpstream
 from tests.support.viewers import viewer
 from wsbridge import connection as connection_module
 from wsbridge.bucket import Subscription
 from wsbridge.clients import Clients
 from wsbridge.connection import MOST_EVENTS, Connection
-from wsbridge.hub import Hub
 from wsbridge.message import JSON, Message
 from wsbridge.metrics import Metrics
 from wsbridge.request import PowerRequest
@@ -38,7 +38,7 @@ class Server:
     """A hub whose readings the test makes, served on a free port."""
 
     def __init__(self) -> None:
-        self.hub = Hub(time.time)
+        self.hub = HubWithUpstream(time.time)
         self.hub.set_trouble(None)
         self.clients = Clients(self.hub, Metrics(), evict_after=30)
         self.connections: list[Connection] = []

@@ -11,8 +11,9 @@ from websockets.frames import Opcode
 
 from ctp10 import wire
 from tests.support.frames import messages
+from tests.support.upstream import HubWithUpstream
 from wsbridge.bucket import MOST_A_TICK, Mode, Subscription
-from wsbridge.hub import Hub, Want
+from wsbridge.hub import Want
 from wsbridge.message import Encoding, Message
 
 START = 1_764_000_000.0  # Unix seconds; the monotonic clock of these tests starts at 0
@@ -109,7 +110,7 @@ class Bench:
     """A hub whose source can be heard, and a source that counts."""
 
     def __init__(self) -> None:
-        self.hub = Hub(lambda: START)
+        self.hub = HubWithUpstream(lambda: START)
         self.hub.set_trouble(None)
         self.seq = 0
 
@@ -128,10 +129,10 @@ class Bench:
     def miss(self, module: int = 4) -> None:
         """The daemon says, under the topic's next number, that the module is not there."""
         self.seq += 1
-        self.hub.module_error(module, absence(module, self.seq))
+        self.hub.reading(module, absence(module, self.seq), 0.0)
 
     def flush(self) -> int:
-        return sum(flushed.messages for flushed in self.hub.flush())
+        return self.hub.flush().messages
 
     def tick(self, now: float, module: int = 4) -> None:
         self.arrive(now, module=module)
@@ -177,7 +178,7 @@ def test_a_client_that_comes_while_nothing_can_come_is_told_why(bench: Bench) ->
 
 
 def test_before_anything_was_heard_a_client_is_told_so() -> None:
-    hub, viewer = Hub(lambda: START), Viewer()
+    hub, viewer = HubWithUpstream(lambda: START), Viewer()
     hub.join(viewer, wanted(), 0.0)
     assert len(viewer.errors) == 1
     assert "acquisitiond" in viewer.errors[0]
@@ -192,34 +193,34 @@ def test_the_newest_reading_of_a_snapshot_is_for_all_clients_while_it_is_fresh(
     bench: Bench,
 ) -> None:
     before = bench.join(0.0)
-    bench.hub.old_reading(4, reading(41, -0.3), age=0.3, now=0.0)
-    list(bench.hub.flush())
+    bench.hub.old_reading(4, reading(41, -0.3), 0.0)
+    bench.hub.flush()
     assert before.seqs == [41]
     assert bench.join(0.1).seqs == [41]
 
 
 def test_an_old_reading_of_a_snapshot_is_nobodys_newest(bench: Bench) -> None:
     before = bench.join(0.0)
-    bench.hub.old_reading(4, reading(41, -9.0), age=9.0, now=0.0)
-    list(bench.hub.flush())
+    bench.hub.old_reading(4, reading(41, -9.0), 0.0)
+    bench.hub.flush()
     assert before.seqs == []
     assert bench.join(0.1).seqs == []
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b'{"type":"data"}'])
 def test_a_snapshot_that_is_no_reading_counts_for_nothing(bench: Bench, payload: bytes) -> None:
-    bench.hub.old_reading(4, payload, age=0.0, now=0.0)
+    bench.hub.old_reading(4, payload, 0.0)
     assert len(bench.join(0.1).errors) == 1
 
 
 def test_a_snapshot_never_replaces_a_newer_reading(bench: Bench) -> None:
     bench.tick(1.0)
-    bench.hub.old_reading(4, reading(99, 0.5), age=0.5, now=1.0)
+    bench.hub.old_reading(4, reading(99, 0.5), 1.0)
     assert bench.join(1.1).seqs == [1]
 
 
 def test_what_a_snapshot_brought_is_not_delivered_again_when_it_arrives(bench: Bench) -> None:
-    bench.hub.old_reading(4, reading(2, 0.1), age=0.0, now=0.1)
+    bench.hub.old_reading(4, reading(2, 0.1), 0.1)
     viewer = bench.join(0.15)
     for now in (0.16, 0.17):
         bench.tick(now)  # 1 and 2 were on their way when the snapshot was taken
@@ -380,7 +381,7 @@ def test_a_flush_counts_what_it_wrote(bench: Bench) -> None:
     for _ in range(3):
         bench.join(0.0)
     bench.arrive(0.1)
-    (flushed,) = bench.hub.flush()
+    flushed = bench.hub.flush()
     frame = Message(reading(1, 0.1)).frame("ctp10.json")
     assert (flushed.messages, flushed.bytes) == (3, 3 * len(frame))
 
@@ -415,8 +416,8 @@ def test_lost_readings_are_counted_by_their_numbers(bench: Bench) -> None:
 
 def test_a_word_of_the_daemon_between_two_readings_is_no_loss(bench: Bench) -> None:
     assert bench.hub.reading(4, reading(1, 0.1), 0.1) == 0
-    bench.hub.module_error(4, absence(4, seq=2))
-    bench.hub.module_error(4, absence(4, seq=3))
+    bench.hub.reading(4, absence(4, seq=2), 0.1)
+    bench.hub.reading(4, absence(4, seq=3), 0.1)
     assert bench.hub.reading(4, reading(4, 0.3), 0.3) == 0
 
 
@@ -637,7 +638,7 @@ steps = st.lists(
 def test_whatever_happens_a_client_gets_its_readings_in_order_and_never_twice(
     happenings: list[tuple[Any, Any, Any]],
 ) -> None:
-    hub = Hub(lambda: START)
+    hub = HubWithUpstream(lambda: START)
     now = 0.0
     seqs = {1: 0, 2: 0}
     viewers: list[tuple[Viewer, Subscription]] = []
@@ -656,12 +657,12 @@ def test_whatever_happens_a_client_gets_its_readings_in_order_and_never_twice(
                     now += 0.01
                     seqs[module] += 1
                     hub.reading(module, reading(seqs[module], now, module), now)
-                list(hub.flush())
+                hub.flush()
             case "again":
                 seq = max(1, seqs[module] - value)
                 hub.reading(module, reading(seq, now, module), now)
                 seqs[module] = max(seqs[module], seq)
-                list(hub.flush())
+                hub.flush()
             case "trouble":
                 hub.set_trouble(value)
             case "pass":

@@ -42,7 +42,7 @@ class Server:
     options: tuple[str, ...] = ()
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """A server that is not installed here, and which one."""
 
 
@@ -188,7 +188,7 @@ def node(directory: Path) -> Start:
         if not (directory / "node_modules" / "ws").exists():
             install = [npm, "install", "--silent", "--no-audit", "--no-fund", "ws@8"]
             if subprocess.run(install, cwd=directory, check=False).returncode:
-                raise Missing("ws (npm could not install it)")
+                raise MissingError("ws (npm could not install it)")
         shutil.copy(HERE / "node.js", directory)
         lines, websocket = _common.free_ports(2)
         arguments = (str(directory / "node.js"), str(lines), str(websocket))
@@ -205,7 +205,7 @@ def _installed(command: str) -> str:
     # Debian keeps servers where only root's PATH leads.
     found = shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise Missing(command)
+        raise MissingError(command)
     return found
 
 

@@ -1,0 +1,284 @@
+"""What becomes of the link to the instrument, and what viewers see of it.
+
+Real processes, with a proxy of our own in the line. What `line` checks at the end of each test:
+everybody lives, nobody's log has a traceback, and each VALID reading that a WebSocket viewer or a
+notebook got was measured for that very reading, in order and once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.faults.line import TIMEOUT, TOLD, is_invalid, is_valid, line
+from tests.support.fault_proxy import End
+from tests.support.viewers import Message
+
+SEPARATOR = 15
+"""Where the first `;` of an answer is: `1.64059000E-002;`…"""
+
+
+def nothing_of(reading: Message) -> list[int]:
+    """Detectors of which it has no value."""
+    return [channel for channel in range(1, 5) if reading[f"ch{channel}_power"] is None]
+
+
+@pytest.mark.parametrize("way", ["off", "unplug"])
+def test_an_instrument_that_is_away_at_the_start_is_found_when_it_comes(
+    run_async, tmp_path: Path, way: str
+):
+    """Switched off it refuses connections, unplugged it does not even do that. Viewers get an
+    `error` that says so at once, nothing is busy meanwhile, and data within the promise."""
+
+    async def body() -> None:
+        async with line(tmp_path, off=True) as link:
+            getattr(link.proxy, way)()
+            error = await link.client.wait_type("error")
+            assert error["_arrived"] - link.client.messages[0]["_arrived"] < TOLD
+            word = "refused" if way == "off" else "connection request"
+            await link.client.wait(lambda m: m["type"] == "error" and word in m["message"])
+            await link.lasts()
+            link.proxy.forward()
+            await link.back()
+
+    run_async(body())
+
+
+@pytest.mark.parametrize("way", ["off", "unplug"])
+def test_an_instrument_that_goes_away_and_comes_back_is_told_and_found(
+    run_async, tmp_path: Path, way: str
+):
+    """The same in the middle of service."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            seen = link.now
+            getattr(link.proxy, way)()
+            await link.told(seen)
+            await link.lasts()
+            link.proxy.forward()
+            await link.back()
+
+    run_async(body())
+
+
+@pytest.mark.parametrize("end", End, ids=lambda end: end.value)
+def test_an_answer_that_ends_in_the_middle_is_no_reading(run_async, tmp_path: Path, end: End):
+    """The connection ends, by FIN or by RST, in the middle of an answer: an INVALID reading and an
+    `error`, long before the time-out would; data again by itself. If it happens each time, the
+    daemon tries on at leisure."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            seen = link.now
+            link.proxy.cut(20, end, times=1)
+            await link.told(seen)
+            await link.back()
+            seen = link.now
+            link.proxy.cut(20, end)
+            await link.told(seen)
+            await link.lasts()
+            link.proxy.forward()
+            await link.back()
+
+    run_async(body())
+
+
+@pytest.mark.parametrize("end", End, ids=lambda end: end.value)
+def test_a_connection_that_ends_between_two_questions_is_opened_anew(
+    run_async, tmp_path: Path, end: End
+):
+    """FIN or RST while nothing is asked: the next question finds out. Viewers are told, and have
+    data again by themselves."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            for _ in range(3):
+                seen = link.now
+                link.proxy.hang_up(end)
+                await link.told(seen)
+                await link.back()
+
+    run_async(body())
+
+
+def test_a_half_open_link_is_given_up(run_async, tmp_path: Path):
+    """The instrument restarted and the line swallowed its farewell: the connection looks fine, what
+    is sent vanishes, and so do new connections. Told within the time-out; when the line is back
+    the old connection stays dead, and data comes over a new one."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            seen, accepted = link.now, link.proxy.accepted
+            link.proxy.black_hole()
+            _, error = await link.told(seen)
+            assert "instrument away" in error["message"]
+            await link.lasts()
+            link.proxy.forward()
+            await link.back()
+            assert link.proxy.accepted > accepted
+
+    run_async(body())
+
+
+def test_an_instrument_that_hangs_is_told_and_served_again_when_it_answers(
+    run_async, tmp_path: Path
+):
+    """It takes questions and answers none, on a connection that is fine."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            seen = link.now
+            link.proxy.swallow(which=lambda _: True)
+            await link.told(seen)
+            await link.lasts()
+            link.proxy.forward()
+            await link.back()
+
+    run_async(body())
+
+
+def test_an_answer_that_drips_is_given_up_within_the_time_out(run_async, tmp_path: Path):
+    """A byte every 30 ms and no end of the line: the deadline is that of the whole answer, so
+    viewers are told as soon as of silence."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            seen = link.now
+            link.proxy.drip(which=lambda _: True)
+            await link.told(seen)
+            await link.lasts()
+            link.proxy.forward()
+            await link.back()
+
+    run_async(body())
+
+
+def test_a_peer_that_stops_reading_holds_nobody_up(run_async, tmp_path: Path):
+    """It accepts connections and never reads from them, and what it has room for is little."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            seen = link.now
+            link.proxy.stop_reading()
+            await link.told(seen)
+            await link.lasts()
+            link.proxy.forward()
+            await link.back()
+
+    run_async(body())
+
+
+def test_a_corrupted_byte_costs_the_detectors_that_it_touches(run_async, tmp_path: Path):
+    """In a number, the reading is INVALID and has no value for that detector; in a separator, none
+    for any; in the line feed there is no answer, so the link is lost. A carriage return is no part
+    of the line's end any more and so of the last number. Then data again by itself."""
+    costs = {0: [1], SEPARATOR: [1, 2, 3, 4], -2: [4], -1: [1, 2, 3, 4]}
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            for index, missing in costs.items():
+                seen = link.now
+                link.proxy.corrupt(index, times=1)
+                assert nothing_of(await link.client.wait(is_invalid, after=seen)) == missing
+                await link.back()
+            for index in (0, -1):
+                link.proxy.corrupt(index)
+                await asyncio.to_thread(link.proxy.wait)
+                await link.client.wait(is_invalid, after=link.now)
+                await link.lasts()
+                link.proxy.forward()
+                await link.back()
+
+    run_async(body())
+
+
+def test_a_truncated_line_is_no_reading(run_async, tmp_path: Path):
+    """With the line's end missing, it is silence. With it, as many fields as questions did not
+    come, so none is attributed. INVALID either way, and data again by itself."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            for keep in (0, 8, 2 * SEPARATOR + 5):
+                for rest in (b"", b"\r\n"):
+                    seen = link.now
+                    link.proxy.truncate(keep, rest, times=1)
+                    invalid = await link.client.wait(is_invalid, after=seen)
+                    assert nothing_of(invalid) == [1, 2, 3, 4]
+                    await link.back()
+            for rest in (b"", b"\r\n"):
+                link.proxy.truncate(8, rest)
+                await asyncio.to_thread(link.proxy.wait)
+                await link.client.wait(is_invalid, after=link.now)
+                await link.lasts()
+                link.proxy.forward()
+                await link.back()
+
+    run_async(body())
+
+
+def test_a_doubled_line_never_becomes_the_next_answer(run_async, tmp_path: Path):
+    """The same answer twice. In one piece with the first, that one cannot be trusted either; a moment
+    later, it is found before the next question. Either way the link is opened anew, viewers are
+    told, and no reading shows what was measured for the one before."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            for gap, times in ((0.0, 1), (0.03, 1), (0.0, 5), (0.03, 5)):
+                seen = link.now
+                link.proxy.double(gap, times=times)
+                await link.told(seen)
+                await asyncio.to_thread(link.proxy.wait, times)
+                await link.back()
+
+    run_async(body())
+
+
+def test_an_answer_after_the_time_out_is_nobodys(run_async, tmp_path: Path):
+    """Each answer comes 0.2 s after it was given up: it must not be taken for the next one's. Told
+    within the time-out, and VALID again once answers are in time."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            for times in (1, None):
+                seen = link.now
+                link.proxy.delay(TIMEOUT + 0.2, times=times)
+                await link.told(seen)
+                if times is None:
+                    await link.lasts()
+                    link.proxy.forward()
+                await link.back()
+
+    run_async(body())
+
+
+def test_answers_that_are_slow_but_in_time_are_readings(run_async, tmp_path: Path):
+    """Half of the time-out is no fault: readings come more seldom, all VALID, and nobody is told
+    of anything."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            seen = link.now
+            link.proxy.delay(TIMEOUT / 2)
+            await asyncio.to_thread(link.proxy.wait, 8)
+            await link.back()
+            assert all(is_valid(message) for message in link.client.messages[seen:])
+
+    run_async(body())
+
+
+def test_an_answer_left_over_from_the_connection_before_is_refused(run_async, tmp_path: Path):
+    """An instrument that keeps one queue of answers for all connections gives the next one what the
+    last one did not wait for. It is taken neither for an identity nor for a reading."""
+
+    async def body() -> None:
+        async with line(tmp_path) as link:
+            for _ in range(3):
+                seen = link.now
+                link.proxy.leave_over()
+                await link.told(seen)
+                await link.back()
+
+    run_async(body())
