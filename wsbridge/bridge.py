@@ -30,6 +30,7 @@ from wsbridge.message import ENCODINGS, Message
 from wsbridge.metrics import Metrics
 from wsbridge.repair import Repairs
 from wsbridge.request import PageRequest, PowerRequest, Refusal, parse
+from wsbridge.resume import Resumes
 from wsbridge.sequence import Missing, Numbered, Output
 from wsbridge.settings import Settings
 
@@ -92,6 +93,8 @@ class Bridge:
         self._metrics = Metrics()
         self._hub = Hub(time.time)
         self.clients = Clients(self._hub, self._metrics, settings.evict_after)
+        self._resumes = Resumes(self._hub, self.feed.ask, self._live)
+        self.clients.on_room = self._resumes.step
         self._pages = load_pages()
         self._paths = frozenset({*self._pages, *OWN_PAGES})
         self._status: Message | None = None
@@ -133,11 +136,15 @@ class Bridge:
         """Serve one WebSocket from its handshake to its end."""
         assert isinstance(connection, Connection)
         match connection.wanted:
-            case PowerRequest(module, interval, mode):
+            case PowerRequest(module, interval, mode, since):
                 module = self._default_module if module is None else module
                 subscription = Subscription(module, interval, mode, connection.encoding)
-                self.clients.join(connection, subscription, self._loop.time())
-                self.feed.want(self._hub.wants())
+                if since is None:
+                    self.clients.join(connection, subscription, self._loop.time())
+                else:
+                    self.clients.join_later(connection)
+                    self._resumes.begin(connection, subscription, since)
+                self._want()
             case _:
                 self.clients.join_health(connection, self._status)
         try:
@@ -149,7 +156,15 @@ class Bridge:
             pass  # a peer that leaves is no error
         finally:
             self.clients.finished(connection)
-            self.feed.want(self._hub.wants())
+            self._resumes.end(connection)
+            self._want()
+
+    def _live(self, connection: Connection, subscription: Subscription) -> None:
+        self.clients.go_on(connection, subscription, self._loop.time())
+        self._want()
+
+    def _want(self) -> None:
+        self.feed.want(self._hub.wants() | self._resumes.wants())
 
     # Pages
 
@@ -212,6 +227,7 @@ class Bridge:
     def on_batch_end(self) -> None:
         """Nothing more has arrived for now."""
         self.clients.flush()
+        self._resumes.step()
 
     def on_status(self, status: wire.Status, payload: bytes) -> None:
         """The state of the link to the instrument."""
@@ -256,6 +272,7 @@ class Bridge:
             self._repairs.check()
             self.clients.flush()
             self._hub.check(now)
+            self._resumes.step()
             self.clients.evict(now)
             age = self._hub.age(self._default_module, now)
             self._metrics.upstream_age.set(float("inf") if age is None else age)

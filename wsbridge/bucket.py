@@ -89,13 +89,18 @@ class Bucket:
             self.offered += 1
             self.conflated += 1
 
-    def flush(self) -> Flushed:
-        """Write what is due to each client, or have it held where there is no room."""
+    def take(self) -> tuple[bytes, int]:
+        """Frames of what is due, joined, and how many; then nothing is due any more."""
         count = len(self._frames)
-        if not count:
-            return NOTHING
         data = self._frames[0] if count == 1 else b"".join(self._frames)
         self._frames.clear()
+        return data, count
+
+    def flush(self) -> Flushed:
+        """Write what is due to each client, or have it held where there is no room."""
+        if not self._frames:
+            return NOTHING
+        data, count = self.take()
         self.offered += count
         size = len(data)
         held = 0

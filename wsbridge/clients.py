@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from websockets.asyncio.server import Server
@@ -47,6 +48,8 @@ class Clients:
         """Open WebSockets, each with the tick at which it came."""
         self._paused: set[Connection] = set()
         self._tick = 0
+        self.on_room: Callable[[], None] = lambda: None
+        """Called when a connection has taken everything."""
         self.state: wire.State = "disconnected"
         """Of the instrument, as far as the bridge knows; see `set_state`."""
 
@@ -64,6 +67,14 @@ class Clients:
         """Serve readings to a connection."""
         self._admit(connection, "power")
         connection.join(self._hub.join(connection, subscription, now))
+
+    def join_later(self, connection: Connection) -> None:
+        """Count a connection whose stream begins with what it missed; see `go_on`."""
+        self._admit(connection, "power")
+
+    def go_on(self, connection: Connection, subscription: Subscription, now: float) -> None:
+        """Serve live readings to a connection that has every one up to now."""
+        connection.join(self._hub.go_on(connection, subscription, now))
 
     def join_health(self, connection: Connection, status: Message | None) -> None:
         """Serve heartbeats, and the state of the instrument as it changes."""
@@ -123,6 +134,7 @@ class Clients:
         if connection.paused:
             return  # what had waited filled it up again
         self._paused.discard(connection)
+        self.on_room()
         stalled_for = connection.loop.time() - connection.paused_since
         if connection in self._streams and stalled_for >= CONFLATING_AFTER:
             connection.tell(self._heartbeat(connection, self._metrics.active_streams()))

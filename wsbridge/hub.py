@@ -75,6 +75,33 @@ class Hub:
         """Start a client's stream: the newest reading at once, or what is wrong."""
         stream = self._stream(subscription.module)
         newest = stream.newest if self.trouble is None and stream.fresh(now) else None
+        bucket = self._subscribe(stream, client, subscription, newest, now)
+        if newest is not None:
+            client.deliver(newest.frame(subscription.encoding), 1)
+        elif stream.absent is not None and self.trouble is None:
+            client.tell(stream.absent)
+        else:
+            text = self.trouble or f"no fresh reading of module {stream.module} yet"
+            client.tell(self._error(stream, text))
+        return bucket
+
+    def go_on(self, client: Client, subscription: Subscription, now: float) -> Bucket:
+        """Go on with the stream of a client that has every reading up to now."""
+        stream = self._stream(subscription.module)
+        newest = stream.newest if self.trouble is None and stream.fresh(now) else None
+        bucket = self._subscribe(stream, client, subscription, newest, now)
+        if self.trouble is not None:
+            client.tell(self._error(stream, self.trouble))
+        return bucket
+
+    def _subscribe(
+        self,
+        stream: Stream,
+        client: Client,
+        subscription: Subscription,
+        newest: Message | None,
+        now: float,
+    ) -> Bucket:
         if not stream.buckets:
             stream.wanted_since = now
             stream.told = newest is None
@@ -83,13 +110,6 @@ class Hub:
             due = newest.timestamp + subscription.interval if newest else 0.0
             bucket = stream.buckets[subscription] = Bucket(subscription, due)
         bucket.clients[client] = client.push
-        if newest is not None:
-            client.deliver(newest.frame(subscription.encoding), 1)
-        elif stream.absent is not None and self.trouble is None:
-            client.tell(stream.absent)
-        else:
-            text = self.trouble or f"no reading of module {stream.module} yet"
-            client.tell(self._error(stream, text))
         return bucket
 
     def leave(self, client: Client, subscription: Subscription) -> None:
@@ -109,6 +129,14 @@ class Hub:
             for stream in self._streams.values()
             if stream.buckets
         }
+
+    def past(self, module: int) -> Past:
+        """What this bridge remembers of a module."""
+        return self._stream(module).past
+
+    def slack(self, module: int) -> float:
+        """Seconds that a reading may be early and still be due: half a period."""
+        return self._stream(module).period / 2
 
     # Readings
 

@@ -43,11 +43,12 @@ class Repairs:
         self._step(module, sequencer, sequencer.arrived(numbered, self._clock()))
 
     def start(self, module: int, message: Message) -> Numbered | None:
-        """A snapshot's newest message; None if the stream itself knows better."""
+        """A snapshot's newest message, to begin with; None where something is known already."""
         numbered = place(message)
-        position = numbered.position
-        sequencer = self._sequencer(module)
-        return numbered if sequencer.start(position.epoch, position.seq) else None
+        if self._sequencer(module).start(numbered.position.epoch, numbered.position.seq):
+            return numbered
+        self.arrived(module, message)  # then it is one of the stream, perhaps ahead of it
+        return None
 
     def heard(self, epoch: str, latest: Mapping[str, int]) -> None:
         """A heartbeat: what acquisitiond published last."""

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ctp10.wire import MAX_INTERVAL, MIN_INTERVAL, MODULES
 from wsbridge.bucket import Mode
+from wsbridge.sequence import Position
 
 POWER_PATH: Final = "/ws/power"
 HEALTH_PATH: Final = "/ws/health"
@@ -18,6 +19,7 @@ MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
 _MODULE = re.compile(r"[0-9]{1,2}")
 _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
+_POSITION = re.compile(r"(?P<epoch>[0-9A-Za-z]{1,64}):(?P<seq>[0-9]{1,15})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class PowerRequest:
     module: int | None
     interval: float
     mode: Mode
+    since: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +111,14 @@ def _parameters(query: str) -> dict[str, str]:
 
 
 def _power(parameters: dict[str, str]) -> PowerRequest:
-    _only(parameters, "module", "interval", "mode")
+    _only(parameters, "module", "interval", "mode", "since")
     allowed_modules = f"a whole number from {MODULES[0]} to {MODULES[-1]}"
     allowed_intervals = f"seconds, a decimal number from {MIN_INTERVAL:g} to {MAX_INTERVAL:g}"
     return PowerRequest(
         _one(parameters, "module", _module, allowed_modules, None),
         _one(parameters, "interval", _interval, allowed_intervals, DEFAULT_INTERVAL),
         _one(parameters, "mode", _mode, f"one of {', '.join(MODES)}", "latest"),
+        _one(parameters, "since", _since, "<epoch>:<seq> as in the last message", None),
     )
 
 
@@ -160,3 +164,10 @@ def _mode(text: str) -> Mode:
         if text == mode:
             return mode
     raise ValueError
+
+
+def _since(text: str) -> Position | None:
+    match = _POSITION.fullmatch(text)
+    if match is None:
+        raise ValueError
+    return Position(match["epoch"], int(match["seq"]))

@@ -63,8 +63,8 @@ class Sequencer:
         self._deadline = 0.0
 
     def start(self, epoch: str, seq: int) -> bool:
-        """Begin after this position, unless something is known of this epoch already."""
-        if self.epoch == epoch:
+        """Begin after this position, unless anything is known already."""
+        if self.epoch:
             return False
         self._reset(epoch, seq)
         return True
@@ -100,9 +100,8 @@ class Sequencer:
         if gone is not None and gone.to_seq is None:
             return self.give_up(gone.reason)
         out: list[Output] = []
-        if gone is not None:
-            out.append(gone)
-            self.last = gone.to_seq or self.last
+        if gone is not None and gone.to_seq is not None:
+            self._pass_over(gone.to_seq, gone.reason, out)
         for message in messages:
             self._hand_on(message, out)
         self._hand_on_held(out)
@@ -123,13 +122,19 @@ class Sequencer:
         """Hand on what there is, and name what there is not."""
         out: list[Output] = []
         self.need = None
-        while self._held:
-            self._hand_on_held(out)
-            if self._held:
-                first = min(self._held)
-                out.append(Missing(self.epoch, self.last + 1, first - 1, reason))
-                self.last = first - 1
+        if self._held:
+            self._pass_over(max(self._held), reason, out)
         return out
+
+    def _pass_over(self, to_seq: int, reason: wire.GapReason, out: list[Output]) -> None:
+        """Go on to `to_seq`, with what is held on the way; the rest is missing."""
+        while self.last < to_seq:
+            self._hand_on_held(out)
+            first_held = min(self._held, default=to_seq + 1)
+            end = min(to_seq, first_held - 1)
+            if end > self.last:
+                out.append(Missing(self.epoch, self.last + 1, end, reason))
+                self.last = end
 
     def _change_epoch(self, epoch: str, seq: int) -> list[Output]:
         """The daemon was restarted: how far the old epoch went is not known to anybody."""

@@ -132,9 +132,7 @@ class FaultProxy:
         """Forward so many bytes of the answer and `rest` in place of the others."""
         self._set(lambda line: [(0, line[:keep] + rest)], which=which, times=times)
 
-    def cut(
-        self, keep: int, end: End, *, which: Which = powers, times: int | None = None
-    ) -> None:
+    def cut(self, keep: int, end: End, *, which: Which = powers, times: int | None = None) -> None:
         """Forward so many bytes of the answer, then end the connection."""
         self._set(lambda line: [(0, line[:keep]), (0, end)], which=which, times=times)
 
@@ -153,9 +151,7 @@ class FaultProxy:
 
         self._set(flip, which=which, times=times)
 
-    def double(
-        self, gap: float = 0.0, *, which: Which = powers, times: int | None = None
-    ) -> None:
+    def double(self, gap: float = 0.0, *, which: Which = powers, times: int | None = None) -> None:
         """Send the answer twice: in one piece, or the second time `gap` seconds later."""
         if gap:
             self._set(lambda line: [(0, line), (gap, line)], which=which, times=times)

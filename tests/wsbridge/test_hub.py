@@ -214,9 +214,10 @@ def test_a_snapshot_that_is_no_reading_counts_for_nothing(bench: Bench, payload:
 
 
 def test_a_snapshot_never_replaces_a_newer_reading(bench: Bench) -> None:
+    bench.tick(0.9)
     bench.tick(1.0)
-    bench.hub.old_reading(4, reading(99, 0.5), 1.0)
-    assert bench.join(1.1).seqs == [1]
+    bench.hub.old_reading(4, reading(1, 0.9), 1.0)
+    assert bench.join(1.1).seqs == [2]
 
 
 def test_what_a_snapshot_brought_is_not_delivered_again_when_it_arrives(bench: Bench) -> None:
