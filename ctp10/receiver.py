@@ -98,9 +98,9 @@ class Receiver:
             self._drain(self._dealer, self._answered, items)
             now = time.monotonic()
             items += self._sequencer.check(now)
-            self._ask_for_missing(now)
             if items:
                 self._inbox.put(items)
+            self._ask_for_missing(now)
 
     def _drain(
         self, source: Socket, take: Callable[[Frames, float], list[Item]], items: list[Item]
