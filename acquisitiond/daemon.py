@@ -11,18 +11,18 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeGuard
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
-import orjson
 import zmq
 
-from acquisitiond import rpc
 from acquisitiond.control import ControlServer
 from acquisitiond.demand import Demand
-from acquisitiond.history import Excerpt, Gone, History
+from acquisitiond.events import Connected, Crashed, Event, Lost, ModuleAbsent, Snapshot
+from acquisitiond.history import History
+from acquisitiond.methods import Methods
 from acquisitiond.metrics import Metrics
-from acquisitiond.owner import Connected, Crashed, Event, Lost, ModuleAbsent, Owner, Snapshot
+from acquisitiond.owner import Owner
 from acquisitiond.publisher import Publisher
 from acquisitiond.settings import Settings
 from acquisitiond.troubles import Troubles
@@ -35,8 +35,6 @@ log = logging.getLogger("acquisitiond")
 
 HANDOFF: Final = 1024
 """Events that may wait for the loop before the instrument's thread waits with them."""
-MOST_REPLAYED: Final = 1000
-"""Messages in one answer: about a quarter of a megabyte, made in a millisecond or two."""
 STOP_TIMEOUT: Final = 1.5
 """Seconds that a question in progress may hold up the end."""
 
@@ -97,11 +95,7 @@ class Daemon:
             stranger,
             History(int(settings.history_mb * 1024 * 1024)),
         )
-        methods = {
-            "status": self._rpc_status,
-            "snapshot": self._rpc_snapshot,
-            "replay": self._rpc_replay,
-        }
+        methods = Methods(self._publisher, self._status).table()
         try:
             self._control = ControlServer(
                 context, settings.control, methods, metrics.errors.labels("request").inc, stranger
@@ -263,13 +257,12 @@ class Daemon:
             timestamp=time.time(),
             state=self._state,
             latest=latest,
-            periods={str(module): period for module, period in self._demand.periods().items()},
+            periods=self._periods(),
             epoch=epoch,
             seq=seq,
         )
 
-    def _rpc_status(self, params: Mapping[str, Any]) -> Any:
-        rpc.only(params)
+    def _status(self) -> dict[str, Any]:
         return {
             "epoch": self._publisher.epoch,
             "state": self._state,
@@ -278,50 +271,10 @@ class Daemon:
             "error": self._error,
             "simulated": self._settings.simulate,
             "modules": list(self._settings.modules),
-            "periods": {str(m): period for m, period in self._demand.periods().items()},
+            "periods": self._periods(),
             "latest": {topic.decode(): seq for topic, seq in self._publisher.seqs.items()},
             "started": self._started,
         }
 
-    def _rpc_snapshot(self, params: Mapping[str, Any]) -> Any:
-        rpc.only(params, "topics")
-        prefixes = params.get("topics", [""])
-        if not isinstance(prefixes, list) or not all(isinstance(p, str) for p in prefixes):
-            raise rpc.RpcError(rpc.INVALID_PARAMS, "topics must be a list of topic prefixes")
-        wanted = tuple(prefix.encode() for prefix in prefixes)
-        return {
-            "epoch": self._publisher.epoch,
-            "topics": {
-                topic.decode(): orjson.Fragment(payload)
-                for topic, payload in self._publisher.latest.items()
-                if topic.startswith(wanted)
-            },
-        }
-
-    def _rpc_replay(self, params: Mapping[str, Any]) -> Any:
-        rpc.only(params, "topic", "epoch", "seq", "limit")
-        topic, epoch = params.get("topic"), params.get("epoch")
-        seq, limit = params.get("seq"), params.get("limit", MOST_REPLAYED)
-        if not isinstance(topic, str) or not isinstance(epoch, str):
-            raise rpc.RpcError(rpc.INVALID_PARAMS, "topic and epoch must be strings")
-        if not _whole(seq) or seq < 0:
-            raise rpc.RpcError(rpc.INVALID_PARAMS, "seq must be a whole number: the last one had")
-        if not _whole(limit) or not 1 <= limit <= MOST_REPLAYED:
-            raise rpc.RpcError(rpc.INVALID_PARAMS, f"limit must be from 1 to {MOST_REPLAYED}")
-        newest = self._publisher.seqs.get(topic.encode(), 0)
-        if epoch == self._publisher.epoch:
-            excerpt = self._publisher.history.after(topic.encode(), seq, limit)
-        else:
-            excerpt = Excerpt(seq + 1, [], Gone(seq + 1, None, "epoch_changed"))
-        return {
-            "epoch": self._publisher.epoch,
-            "topic": topic,
-            "newest": newest,
-            "first_seq": excerpt.first_seq,
-            "messages": [orjson.Fragment(payload) for payload in excerpt.payloads],
-            "gone": excerpt.gone,
-        }
-
-
-def _whole(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
+    def _periods(self) -> dict[str, float]:
+        return {str(module): period for module, period in self._demand.periods().items()}

@@ -10,17 +10,18 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from acquisitiond.backoff import Backoff
 from acquisitiond.dialect import DialectError
+from acquisitiond.events import Connected, Crashed, Event, Lost, ModuleAbsent, Snapshot
 from acquisitiond.instrument import Configuration, Instrument, Link, Profile
 from acquisitiond.modules import Inventory
 from acquisitiond.probe import Absent, Prober
 from acquisitiond.schedule import Schedule
 from acquisitiond.visa import LinkError
-from ctp10.units import Unit, convert
+from ctp10.units import convert
 
 REFRESH: Final = 2.0
 """Seconds between two looks at a module's units and wavelength."""
@@ -31,59 +32,6 @@ CONNECT_TIMEOUT: Final = 1.0
 attempt cannot be interrupted, so this also bounds how long a stop may take."""
 PROBE_TIMEOUT: Final = 1.0
 """Seconds of silence, at most, that answer the question whether a module is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The instrument answers."""
-
-    identity: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The instrument does not answer, or not any more; another attempt follows."""
-
-    kind: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One look at a module's detectors; `timestamp` in Unix seconds, when the answer was there."""
-
-    timestamp: float
-    module: int
-    wavelength_nm: float | None
-    unit: Unit
-    powers: Mapping[int, float | None]
-    """By channel; None where there is no number."""
-    duration: float | None
-    """Seconds that the question took; None if no answer can be attributed to it."""
-    error: str | None
-    """What is wrong with it, in one sentence."""
-    lateness: float = 0.0
-    """Seconds that it was asked after it was due."""
-    missed: int = 0
-    """Readings that were due before and not taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleAbsent:
-    """A wanted module is not in the instrument."""
-
-    module: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Crashed:
-    """The thread ended by an error of our own; no more events follow."""
-
-    error: BaseException
-
-
-Event = Connected | Lost | Snapshot | ModuleAbsent | Crashed
 
 
 class Owner:

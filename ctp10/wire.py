@@ -88,12 +88,12 @@ def iso_timestamp(unix: float) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """One simultaneous look at a module's detectors (``type`` = ``data``)."""
+class _Detectors:
+    """What every message about a module's detectors begins with."""
 
     type: ClassVar[str] = "data"
     timestamp: float
-    """Unix seconds (UTC) when the instrument answered."""
+    """Unix seconds (UTC) when the instrument answered; of a summary, for its newest reading."""
     module: int
     wavelength_nm: float | None
     """Nanometres set on the module's first detector; null if it could not be read."""
@@ -106,11 +106,6 @@ class Reading:
     ch5_power: float | None = None
     """Only on the wire for modules that have more than four detectors."""
     ch6_power: float | None = None
-    quality: Quality
-    epoch: str
-    """Minted at each start of the daemon."""
-    seq: int
-    """Per topic and epoch, +1 for each message, from 1."""
 
     @property
     def powers(self) -> tuple[float | None, ...]:
@@ -126,26 +121,24 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Reading(_Detectors):
+    """One simultaneous look at a module's detectors (``type`` = ``data``)."""
+
+    quality: Quality
+    epoch: str
+    """Minted at each start of the daemon."""
+    seq: int
+    """Per topic and epoch, +1 for each message, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary(_Detectors):
     """Several readings in one message, for ``mode=mean`` and ``mode=envelope`` (also ``data``).
 
-    It covers `count` readings, of which the newest has this `seq`. Means of dBm are taken in
-    milliwatts. `quality` is VALID when every reading was.
+    It covers `count` readings, of which the newest has this `seq`. Its powers are the means, taken
+    in milliwatts; of an envelope, the newest values. `quality` is VALID when every reading was.
     """
 
-    type: ClassVar[str] = "data"
-    timestamp: float
-    """Unix seconds of the newest reading."""
-    module: int
-    wavelength_nm: float | None
-    unit: Unit
-    ch1_power: float | None
-    """The mean; of an envelope, the newest value."""
-    ch2_power: float | None
-    ch3_power: float | None
-    ch4_power: float | None
-    ch5_power: float | None = None
-    ch6_power: float | None = None
     mode: Literal["mean", "envelope"]
     count: int
     """Readings since the message before."""

@@ -301,7 +301,8 @@ def test_the_state_is_what_the_heartbeat_says(daemon: FakeDaemon):
         reply = {"jsonrpc": "2.0", "id": request["id"], "result": result}
         daemon.router.send_multipart((*envelope, orjson.dumps(reply)))
         daemon.send(*readings(1, 3))
-        daemon.next_request()  # received, and the answer before it as well
+        daemon.answer(reading(2))
+        take(source, 3)  # so the answer before that one was received as well
         assert source.state == "connected"
         assert source.status == status
 
