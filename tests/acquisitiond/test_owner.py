@@ -12,8 +12,8 @@ import pytest
 
 from acquisitiond import owner as owner_module
 from acquisitiond.backoff import FIRST, Backoff
-from acquisitiond.modules import ABSENT_FOR, SILENT_FOR
 from acquisitiond.events import Connected, Crashed, Event, Lost, ModuleAbsent, Snapshot
+from acquisitiond.modules import ABSENT_FOR, SILENT_FOR
 from acquisitiond.owner import REFRESH, SETTLED, Owner
 from acquisitiond.visa import LinkError
 from tests.support.fake_instrument import (
