@@ -74,34 +74,32 @@ class Hub:
     def join(self, client: Client, subscription: Subscription, now: float) -> Bucket:
         """Start a client's stream: the newest reading at once, or what is wrong."""
         stream = self._stream(subscription.module)
-        newest = stream.newest if self.trouble is None and stream.fresh(now) else None
-        bucket = self._subscribe(stream, client, subscription, newest, now)
+        bucket, newest = self._subscribe(stream, client, subscription, now)
         if newest is not None:
             client.deliver(newest.frame(subscription.encoding), 1)
-        elif stream.absent is not None and self.trouble is None:
-            client.tell(stream.absent)
         else:
-            text = self.trouble or f"no fresh reading of module {stream.module} yet"
-            client.tell(self._error(stream, text))
+            client.tell(self._what_is_wrong(stream))
         return bucket
 
     def go_on(self, client: Client, subscription: Subscription, now: float) -> Bucket:
         """Go on with the stream of a client that has every reading up to now."""
         stream = self._stream(subscription.module)
-        newest = stream.newest if self.trouble is None and stream.fresh(now) else None
-        bucket = self._subscribe(stream, client, subscription, newest, now)
-        if self.trouble is not None:
-            client.tell(self._error(stream, self.trouble))
+        bucket, newest = self._subscribe(stream, client, subscription, now)
+        if newest is None:
+            client.tell(self._what_is_wrong(stream))
         return bucket
 
+    def _what_is_wrong(self, stream: Stream) -> Message:
+        if stream.absent is not None and self.trouble is None:
+            return stream.absent
+        text = self.trouble or f"no fresh reading of module {stream.module} yet"
+        return self._error(stream, text)
+
     def _subscribe(
-        self,
-        stream: Stream,
-        client: Client,
-        subscription: Subscription,
-        newest: Message | None,
-        now: float,
-    ) -> Bucket:
+        self, stream: Stream, client: Client, subscription: Subscription, now: float
+    ) -> tuple[Bucket, Message | None]:
+        """Join the bucket; also gives the newest reading, if it may be shown as live."""
+        newest = stream.newest if self.trouble is None and stream.fresh(now) else None
         if not stream.buckets:
             stream.wanted_since = now
             stream.told = newest is None
@@ -110,7 +108,7 @@ class Hub:
             due = newest.timestamp + subscription.interval if newest else 0.0
             bucket = stream.buckets[subscription] = Bucket(subscription, due)
         bucket.clients[client] = client.push
-        return bucket
+        return bucket, newest
 
     def leave(self, client: Client, subscription: Subscription) -> None:
         """End a client's stream; nothing if it has none."""

@@ -7,10 +7,9 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import zmq
 
@@ -70,21 +69,21 @@ _FIELDS: Final = ("timestamp", "module", "wavelength_nm", "unit", "quality", "ep
 
 
 class Line:
-    """What a test has at hand; `simulator`, `daemon`, `bridge` and `client` are the present ones."""
+    """What a test has at hand. Of processes and viewers, the present ones."""
 
     simulator: Process
     daemon: Process
     bridge: Process
     client: Viewer
+    notebook: Notebook
 
     def __init__(self, place: Stand, proxy: FaultProxy, logs: Path, address: str) -> None:
         self.place = place
         self.proxy = proxy
-        self.notebook = Notebook(place.publish)
         #: When simulators lived that were killed: what they measured is not known.
         self.unlogged: list[tuple[float, float]] = []
-        #: Every viewer that there was.
-        self.viewers: list[Viewer] = []
+        self._viewers: list[Viewer] = []
+        self._daemons = 0
         self._logs = logs
         self._address = address
 
@@ -97,16 +96,35 @@ class Line:
         """acquisitiond."""
         timeout = f"{TIMEOUT * 1000:.0f}"
         self.daemon = self.place.daemon("--timeout-ms", timeout, address=self._address)
+        self._daemons += 1
 
     def start_bridge(self) -> None:
         """wsbridge."""
         self.bridge = self.place.bridge()
 
     @contextlib.asynccontextmanager
+    async def watched(self, *, data: bool = True) -> AsyncIterator[Self]:
+        """A viewer and a notebook look on; in the end, what each of them got is checked.
+
+        It begins with a line in order; with `data`, also with a VALID reading.
+        """
+        self._viewers.clear()
+        self._daemons = 0
+        self.notebook = Notebook(self.place.publish)
+        with contextlib.closing(self.notebook):
+            async with self.viewing() as client:
+                if data:
+                    self.proxy.forward()
+                    await client.wait(is_valid)
+                yield self
+                assert self.client.open
+            self._check()
+
+    @contextlib.asynccontextmanager
     async def viewing(self) -> AsyncIterator[Viewer]:
         """Another viewer, which is `client` from now on."""
         async with viewer(f"{self.place.url}/ws/power") as client:
-            self.viewers.append(client)
+            self._viewers.append(client)
             self.client = client
             yield client
 
@@ -151,19 +169,26 @@ class Line:
         if not valid:
             assert not [m for m in self.client.messages[after:] if is_valid(m)]
 
-    def check(self) -> None:
-        """End what runs; everything that was shown or published is in order and was measured."""
-        for process in (self.daemon, self.bridge, self.simulator):
-            assert process.terminate() == 0, process.output
-            assert "Traceback" not in process.output, process.output
+    def _check(self) -> None:
+        """Everything that was shown or published is in order and was measured."""
+        _push_out_log(self.place.instrument_port)
         measured = [look for log in sorted(self._logs.iterdir()) for look in history.looks(log)]
-        histories = [viewer.messages for viewer in self.viewers]
-        for messages in (*histories, self.notebook.messages):
-            history.check_order(messages, complete=messages is self.notebook.messages)
+        published = self.notebook.messages
+        for messages in (published, *(other.messages for other in self._viewers)):
+            history.check_order(messages, complete=messages is published)
             checked = history.check_values(
                 messages, measured, within=TIMEOUT + SLACK, unlogged=self.unlogged
             )
             assert checked >= 2, "too few readings to say anything"
+        assert len({reading["epoch"] for reading in history.readings(published)}) <= (
+            1 + self._daemons
+        ), "the daemon died and somebody restarted it"
+
+    def end(self) -> None:
+        """End what runs: it does so well, and never met an error of its own."""
+        for process in (self.daemon, self.bridge, self.simulator):
+            assert process.terminate() == 0, process.output
+            assert "Traceback" not in process.output, process.output
 
 
 def is_valid(message: Message) -> bool:
@@ -196,36 +221,37 @@ def at_rest(process: Process) -> Iterator[None]:
 def measure_milliwatts(port: int, module: int = 4) -> None:
     """Have a simulator's detectors read in mW: nine digits, so that no two looks are alike."""
     units = [f":CTP:SENS{module}:CHAN{c}:UNIT:Y MW" for c in range(1, 5)]
+    _ask(port, ";".join([*units, "*OPC?"]))
+
+
+def _push_out_log(port: int) -> None:
+    """Have the simulator log more than its buffer holds, so that all before it is in the file."""
+    _ask(port, ";".join([":CTP:SENS4:CHAN1:POW?"] * 500))
+
+
+def _ask(port: int, message: str) -> None:
     with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
-        sock.sendall(";".join([*units, "*OPC?"]).encode() + b"\r\n")
-        assert sock.recv(100) == b"1\r\n"
+        sock.sendall(message.encode() + b"\r\n")
+        answer = b""
+        while not answer.endswith(b"\r\n"):
+            data = sock.recv(65536)
+            assert data, answer
+            answer += data
 
 
-@contextlib.asynccontextmanager
-async def line(
-    tmp_path: Path, *arguments: str, off: bool = False, direct: bool = False
-) -> AsyncIterator[Line]:
-    """A line in order, or with the instrument switched off; checked and ended with the context.
+@contextlib.contextmanager
+def line(logs: Path, *arguments: str, off: bool = False, direct: bool = False) -> Iterator[Line]:
+    """A line in order, or with the instrument switched off, which ends with the context.
 
     `arguments` are the simulator's; `direct` leaves the proxy out of the way.
     """
     with stand() as place, FaultProxy(place.instrument_port) as proxy:
-        link = Line(place, proxy, tmp_path, place.address if direct else proxy.address)
-        with contextlib.closing(link.notebook):
-            link.start_simulator(*arguments)
-            measure_milliwatts(place.instrument_port)
-            if off:
-                proxy.off()
-            at_once(link.start_daemon, link.start_bridge)
-            async with link.viewing() as client:
-                if not off:
-                    await client.wait(is_valid)
-                yield link
-                assert link.client.open
-            link.check()
-
-
-def at_once(*starts: Callable[[], None]) -> None:
-    """Start processes beside each other: most of a start is importing."""
-    with ThreadPoolExecutor(len(starts)) as pool:
-        list(pool.map(lambda start: start(), starts))
+        link = Line(place, proxy, logs, place.address if direct else proxy.address)
+        link.start_simulator(*arguments)
+        measure_milliwatts(place.instrument_port)
+        if off:
+            proxy.off()
+        link.start_daemon()
+        link.start_bridge()
+        yield link
+        link.end()

@@ -239,8 +239,8 @@ class FaultProxy:
                 client.end(End.RESET)
             else:
                 client.meet(black_hole=True, deaf=False)
-        while answering and self._clients:
-            await asyncio.sleep(0)  # for their transports to close
+        while answering and self._clients:  # noqa: ASYNC110
+            await asyncio.sleep(0)  # their transports close in a moment
         if not answering:
             listener = self._socket()
             listener.listen(0)

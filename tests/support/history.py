@@ -36,9 +36,12 @@ class Look:
 
 
 def looks(log: Path) -> list[Look]:
-    """What the simulator with this `--log` measured; to be read after it has ended well."""
+    """What the simulator with this `--log` measured, as far as its file has whole lines of it.
+
+    All is there after it has ended well, and what came before the last buffer before that.
+    """
     found: list[list[dict[str, Any]]] = []
-    for text in log.read_text(encoding="utf-8").splitlines():
+    for text in log.read_text(encoding="utf-8").rpartition("\n")[0].splitlines():
         entry = json.loads(text)
         last = found[-1][-1] if found else None
         # A question asks for detectors in ascending order, and is answered in one go.
