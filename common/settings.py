@@ -58,13 +58,20 @@ def text(value: Any) -> str:
     return value
 
 
+def _plain(value: Any) -> Any:
+    """Refuse what Python takes for a number and nobody else does: 1_0, digits of other scripts."""
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        raise ValueError
+    return value
+
+
 def integer(low: int, high: int, *, many: bool = False) -> Kind:
     """A whole number in [low, high]; with `many`, a list of different ones."""
 
     def one(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise ValueError  # noqa: TRY004  load() words one kind of error
-        number = int(value)
+        number = int(_plain(value))
         if not low <= number <= high:
             raise ValueError
         return number
@@ -90,7 +97,7 @@ def number(low: float, high: float) -> Kind:
     def parse(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError  # noqa: TRY004  load() words one kind of error
-        result = float(value)
+        result = float(_plain(value))
         if not low <= result <= high:  # also refuses NaN
             raise ValueError
         return result

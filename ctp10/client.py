@@ -206,9 +206,9 @@ class Subscription(Generic[Yielded]):
             item = self._inbox.take(self._timeout)
             if item is None:
                 self._raise_if_failed()
-                if self.closed:
+                if self.closed or self._timeout is None:
                     raise StopIteration
-                raise TimeoutError(self._why())
+                raise self.silence(self._timeout)
             if (yielded := self._judge(item)) is not None:
                 return yielded
 
@@ -255,7 +255,8 @@ class Subscription(Generic[Yielded]):
             try:
                 await asyncio.wait_for(arrived.wait(), self._timeout)
             except TimeoutError:
-                raise TimeoutError(self._why()) from None
+                assert self._timeout is not None
+                raise self.silence(self._timeout) from None
 
     def _judge(self, item: Item) -> Yielded | None:
         """What to give to the caller; None if it is nothing."""
@@ -275,17 +276,21 @@ class Subscription(Generic[Yielded]):
         if self._inbox.failure is not None:
             raise RuntimeError("the receiving thread failed") from self._inbox.failure
 
-    def _why(self) -> str:
-        """Why there is no reading."""
+    def why(self) -> str:
+        """Should there be no readings now: the reason, for a person."""
         state, status = self.state, self.status
         if state == "unreachable":
-            reason = f"acquisitiond is not heard at {self._endpoint}"
-        elif state != "connected":
+            return f"acquisitiond is not heard at {self._endpoint}"
+        if state != "connected":
             error = status.error if status is not None else None
-            reason = f"the instrument is not connected ({error or state})"
-        else:
-            reason = "acquisitiond is there and has published none"
-        return f"no reading of module {self.module} within {self._timeout:g} s: {reason}"
+            return f"the instrument is not connected ({error or state})"
+        return "acquisitiond is there and the instrument connected, but no reading was published"
+
+    def silence(self, seconds: float) -> TimeoutError:
+        """What to raise after so long without a reading."""
+        return TimeoutError(
+            f"no reading of module {self.module} within {seconds:g} s: {self.why()}"
+        )
 
 
 def _check(module: object, rate: object, gaps: object, timeout: object, buffer: object) -> None:

@@ -24,7 +24,7 @@ class GapWarning(UserWarning):
 _REASONS = {
     "evicted": "they were too old to be kept",
     "epoch_changed": "acquisitiond was restarted",
-    "unreachable": "acquisitiond did not answer in time",
+    "unreachable": "acquisitiond did not give them in time",
 }
 
 

@@ -119,6 +119,8 @@ class Connection(ServerConnection):
 
     def deliver(self, frames: bytes, count: int) -> None:
         """Write or hold readings that the common flush does not."""
+        if self.protocol.state is not OPEN:
+            return
         self._told += count
         if self.paused:
             self.hold(frames, count)

@@ -3,7 +3,8 @@
 Starts the real daemons and a load of our own (load.c). The server under test has one core to
 itself; the load, the daemon and its simulated instrument share another. Every ratio is taken within
 a round, where both sides ran one after the other; what is printed is the median over the rounds.
-Exit code 1 if a bar is missed.
+A run during which something else had the server's core is not counted, but repeated, whosever it
+is. Exit code 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +39,10 @@ STALL: Final = 60.0
 PRESSED_RATES: Final = (100.0, 200.0)
 MORE_BRIDGES: Final = 4
 BRIDGES_RATE: Final = 100.0
+DISTURBED: Final = 0.02
+"""Share of the time in which the server waited for its core, from which a run is repeated..."""
+TRIES: Final = 5
+"""... so often at most; then the least disturbed one counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,8 @@ class Result:
     max_ms: float
     cpu_seconds: float
     load_cpu_seconds: float
+    waited_seconds: float
+    load_waited_seconds: float
     rss_kib: list[int]
     slab_kib: list[int]
     sockets_kib: list[int]
@@ -111,6 +119,11 @@ class Result:
         return self.cpu_seconds / max(1, self.messages) * 1e6
 
     @property
+    def disturbed(self) -> float:
+        """Share of the time in which something else had the server's core."""
+        return self.waited_seconds / self.seconds
+
+    @property
     def least_share(self) -> float:
         """What the least served client got, in parts of the mean."""
         return self.least * self.reading / max(1, self.messages)
@@ -126,12 +139,13 @@ class Result:
             f"  {label:26}{self.cost:8.2f} {self.cpu_seconds / self.seconds:6.0%}"
             f"{self.rate:10.0f} {self.p50_ms:8.2f} {self.p99_ms:8.2f} {self.p999_ms:8.2f}"
             f"{self.memory:9.2f} {self.load_cpu_seconds / self.seconds:6.0%}"
+            f"{self.disturbed:7.1%}{self.load_waited_seconds / self.seconds:7.1%}"
         )
 
 
 HEAD: Final = (
     f"  {'':26}{'us each':>8} {'CPU':>6}{'a second':>10} {'p50 ms':>8} {'p99 ms':>8} {'p99.9':>8}"
-    f"{'kB each':>9} {'load':>6}"
+    f"{'kB each':>9} {'load':>6}{'waits':>7}{'load w':>7}"
 )
 
 
@@ -145,11 +159,27 @@ class Bench:
         self.node = servers.node(directory)
         self._load = servers.compiled("load", directory)
 
-    def load(
-        self, server: Server, clients: int, *options: object, seconds: float | None = None
+    def run(
+        self,
+        start: Callable[[], AbstractContextManager[Server]],
+        clients: int,
+        *options: object,
+        seconds: float | None = None,
     ) -> Result:
-        """Put clients on a server, and count."""
-        duration = self.seconds if seconds is None else seconds
+        """Start a server, put clients on it, and count; again if it was disturbed."""
+        tries: list[Result] = []
+        while True:
+            with start() as server:
+                tries.append(self._run(server, clients, options, seconds or self.seconds))
+            least = min(tries, key=lambda result: result.disturbed)
+            if least.disturbed < DISTURBED or len(tries) == TRIES:
+                return least
+            share = f"{tries[-1].disturbed:.0%} of the time"
+            print(f"  (something else had the server's core for {share}: again)", flush=True)
+
+    def _run(
+        self, server: Server, clients: int, options: Sequence[object], duration: float
+    ) -> Result:
         what = (server.port, server.path, clients, duration, "--pid", server.pid)
         command = [str(part) for part in (self._load, *what, *server.options, *options)]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=duration + 120)
@@ -199,8 +229,7 @@ def cost(bench: Bench) -> list[Bar]:
     for _ in range(bench.rounds):
         for name, start in list(kinds.items()):
             try:
-                with start(RATE) as server:
-                    result = bench.load(server, CLIENTS)
+                result = bench.run(partial(start, RATE), CLIENTS)
             except servers.MissingError as missing:
                 print(f"  {name:26}{missing} is not installed: skipped")
                 del kinds[name]
@@ -222,11 +251,10 @@ def pressed(bench: Bench) -> list[Bar]:
     print(HEAD)
     for _ in range(bench.rounds):
         for rate, results in rows.items():
-            with servers.daemon(rate) as source, servers.bridge(source, 0.01) as server:
-                results.append(bench.load(server, CLIENTS))
+            results.append(bench.run(partial(servers.ours, rate, 0.01), CLIENTS))
             print(results[-1].row(f"source at {rate:g} Hz"), flush=True)
-        with bench.limit(100.0) as server:
-            print(bench.load(server, CLIENTS).row("C loop at 100 Hz"), flush=True)
+        loop = bench.run(partial(bench.limit, 100.0), CLIENTS)
+        print(loop.row("C loop at 100 Hz"), flush=True)
     bars = []
     for rate, results in rows.items():
         at = f"source at {rate:g} Hz:"
@@ -242,8 +270,7 @@ def memory(bench: Bench) -> list[Bar]:
     """5,000 clients at the usual interval of 0.1 s."""
     each, whole = [], []
     for _ in range(bench.rounds):
-        with servers.daemon(10.0) as source, servers.bridge(source, USUAL_INTERVAL) as server:
-            result = bench.load(server, MANY, "--warm", 3)
+        result = bench.run(partial(servers.ours, 1 / USUAL_INTERVAL), MANY, "--warm", 3)
         before, after, end = result.rss_kib
         each.append(result.memory)
         whole.append(after * 1.024 / MANY)
@@ -265,15 +292,15 @@ def storm(bench: Bench) -> list[Bar]:
     """1,000 running streams, then 5,000 clients connect at once; all at 0.1 s."""
     results = []
     for _ in range(bench.rounds):
-        with servers.daemon(10.0) as source, servers.bridge(source, USUAL_INTERVAL) as server:
-            result = bench.load(server, CLIENTS, "--storm", MANY, seconds=30.0)
+        start = partial(servers.ours, 1 / USUAL_INTERVAL)
+        result = bench.run(start, CLIENTS, "--storm", MANY, seconds=30.0)
         results.append(result)
         print(
             f"  {result.storm_served} served, {result.storm_refused} refused in "
             f"{result.storm_seconds:.2f} s; server {result.cpu_seconds / result.seconds:.0%} busy, "
             f"{result.cpu_seconds / MANY * 1e6:.0f} us a newcomer with the streams' share; streams "
             f"meanwhile: p50 {result.p50_ms:.1f} ms, p99 {result.p99_ms:.1f} ms, "
-            f"max {result.max_ms:.1f} ms",
+            f"max {result.max_ms:.1f} ms; waits {result.disturbed:.1%}",
             flush=True,
         )
     unserved = [MANY - r.storm_served for r in results]
@@ -288,20 +315,14 @@ def storm(bench: Bench) -> list[Bar]:
 def stalled(bench: Bench) -> list[Bar]:
     """1,000 clients at 20 Hz of which 100 read nothing, and are not evicted in this time."""
     alone, beside = [], []
-    patience = ("--evict-after", "3600")
+    start = partial(servers.ours, RATE, 1 / RATE, "--evict-after", "3600")
     print(HEAD)
-
-    def run(*options: object, seconds: float | None = None) -> Result:
-        with servers.daemon(RATE) as source, servers.bridge(source, 1 / RATE, *patience) as server:
-            clients = CLIENTS if options else CLIENTS - STALLED
-            return bench.load(server, clients, *options, seconds=seconds)
-
     for _ in range(bench.rounds):
-        alone.append(run())
+        alone.append(bench.run(start, CLIENTS - STALLED))
         print(alone[-1].row("900, nobody stalled"), flush=True)
-        beside.append(run("--stalled", STALLED))
+        beside.append(bench.run(start, CLIENTS, "--stalled", STALLED))
         print(beside[-1].row("900, and 100 stalled"), flush=True)
-    long = run("--stalled", STALLED, seconds=STALL)
+    long = bench.run(start, CLIENTS, "--stalled", STALLED, seconds=STALL)
     print(long.row(f"the same for {STALL:g} s"))
     grown = (long.rss_kib[2] - long.rss_kib[1]) * 1.024e-3
     return [

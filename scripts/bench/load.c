@@ -86,6 +86,21 @@ static double server_cpu(void)
     return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
+/* Seconds in which a process (its first thread) could have run, but something else had its core. */
+static double waited(int process)
+{
+    char name[64];
+    unsigned long nanoseconds = 0;
+    snprintf(name, sizeof name, "/proc/%d/schedstat", process);
+    FILE *f = fopen(name, "r");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%*u %lu", &nanoseconds) != 1)
+        nanoseconds = 0;
+    fclose(f);
+    return nanoseconds * 1e-9;
+}
+
 /* The first number after a word in a file of /proc. */
 static long number_in(const char *file, const char *word)
 {
@@ -379,8 +394,16 @@ static void count(void)
     counting = 0;
 }
 
-static void report(double open_took, double took, double cpu, double load_cpu,
-                   const struct memory m[3])
+struct times {
+    double wall, server_cpu, load_cpu, server_waited, load_waited;
+};
+
+static struct times times(void)
+{
+    return (struct times){now(), server_cpu(), own_cpu(), pid ? waited(pid) : 0, waited(getpid())};
+}
+
+static void report(double open_took, struct times a, struct times b, const struct memory m[3])
 {
     uint64_t messages = 0, gaps = 0, least = UINT64_MAX, most = 0;
     for (int i = 0; i < clients; i++) {
@@ -395,11 +418,14 @@ static void report(double open_took, double took, double cpu, double load_cpu,
     printf("{\"clients\":%d,\"reading\":%d,\"refused\":%d,\"lost\":%d,\"open_seconds\":%.3f,"
            "\"seconds\":%.4f,\"messages\":%lu,\"bytes\":%lu,\"least\":%lu,\"most\":%lu,"
            "\"gaps\":%lu,",
-           opened, clients - stalled, failed, lost, open_took, took, messages, bytes, least, most,
-           gaps);
+           opened, clients - stalled, failed, lost, open_took, b.wall - a.wall, messages, bytes,
+           least, most, gaps);
     printf("\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"p999_ms\":%.3f,\"max_ms\":%.3f,",
            percentile_ms(0.5), percentile_ms(0.99), percentile_ms(0.999), oldest * 1e3);
-    printf("\"cpu_seconds\":%.6f,\"load_cpu_seconds\":%.6f,", cpu, load_cpu);
+    printf("\"cpu_seconds\":%.6f,\"load_cpu_seconds\":%.6f,\"waited_seconds\":%.6f,"
+           "\"load_waited_seconds\":%.6f,",
+           b.server_cpu - a.server_cpu, b.load_cpu - a.load_cpu, b.server_waited - a.server_waited,
+           b.load_waited - a.load_waited);
     printf("\"rss_kib\":[%ld,%ld,%ld],\"slab_kib\":[%ld,%ld,%ld],\"sockets_kib\":[%ld,%ld,%ld],",
            m[0].rss, m[1].rss, m[2].rss, m[0].slab, m[1].slab, m[2].slab, m[0].sockets,
            m[1].sockets, m[2].sockets);
@@ -473,13 +499,10 @@ int main(int argc, char **argv)
     for (double until = now() + warm; now() < until;)
         serve_events();
     m[1] = memory();
-    double cpu = server_cpu(), load_cpu = own_cpu();
-    begin = now();
+    struct times before = times();
     count();
-    double took = now() - begin;
-    cpu = server_cpu() - cpu;
-    load_cpu = own_cpu() - load_cpu;
+    struct times after = times();
     m[2] = memory();
-    report(open_took, took, cpu, load_cpu, m);
+    report(open_took, before, after, m);
     return opened < clients;
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -137,13 +138,15 @@ class Line:
         """An INVALID reading and an `error` reach the viewer, in time."""
         started = time.time()
         invalid = await self.client.wait(is_invalid, after=after)
-        error = await self.told_error(after, within)
+        error = await self.told_error(after, within, started)
         assert invalid["_arrived"] - started < within
         return invalid, error
 
-    async def told_error(self, after: int, within: float = TOLD) -> Message:
-        """An `error` reaches the viewer, in time."""
-        started = time.time()
+    async def told_error(
+        self, after: int, within: float = TOLD, started: float | None = None
+    ) -> Message:
+        """An `error` reaches the viewer, in time from now or from when it `started`."""
+        started = started or time.time()
         error = await self.client.wait_type("error", after=after)
         assert error["_arrived"] - started < within
         assert error["recoverable"] is True
@@ -171,9 +174,9 @@ class Line:
 
     def _check(self) -> None:
         """Everything that was shown or published is in order and was measured."""
+        published = self.notebook.messages
         _push_out_log(self.place.instrument_port)
         measured = [look for log in sorted(self._logs.iterdir()) for look in history.looks(log)]
-        published = self.notebook.messages
         for messages in (published, *(other.messages for other in self._viewers)):
             history.check_order(messages, complete=messages is published)
             checked = history.check_values(
@@ -205,6 +208,16 @@ def cpu_seconds(process: Process) -> float:
     """Processor time of all threads of a process."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def stopped(process: Process) -> Iterator[None]:
+    """Stopped by SIGSTOP while the context lasts."""
+    process.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.signal(signal.SIGCONT)
 
 
 @contextlib.contextmanager

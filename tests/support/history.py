@@ -102,7 +102,7 @@ def check_values(
     """
     checked = 0
     # Each reading has an interval of its own, so that no look can serve two of them.
-    for module in {look.module for look in measured}:
+    for module in {reading["module"] for reading in readings(messages)}:
         mine = [look for look in measured if look.module == module]
         times = [look.time for look in mine]
         before = float("-inf")

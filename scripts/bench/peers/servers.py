@@ -110,9 +110,10 @@ def bridge(source: Daemon, interval: float, *options: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def ours(rate: float) -> Iterator[Server]:
-    """Both daemons; each client gets each reading."""
-    with daemon(rate) as source, bridge(source, 1 / rate) as server:
+def ours(rate: float, interval: float | None = None, *options: str) -> Iterator[Server]:
+    """Both daemons; without an interval each client gets each reading."""
+    wanted = 1 / rate if interval is None else interval
+    with daemon(rate) as source, bridge(source, wanted, *options) as server:
         yield server
 
 
