@@ -4,7 +4,9 @@ Needs pyzmq and orjson only; DataFrames and recordings need what their extras in
 """
 
 from ctp10.client import Subscription, subscribe
+from ctp10.collecting import collect
 from ctp10.errors import GapError, GapWarning, InstrumentError
+from ctp10.reading_back import read
 from ctp10.wire import Gap, Reading
 
 __all__ = [
@@ -15,6 +17,8 @@ __all__ = [
     "Reading",
     "Subscription",
     "__version__",
+    "collect",
+    "read",
     "subscribe",
 ]
 

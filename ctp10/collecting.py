@@ -88,14 +88,7 @@ def _take(
             elif not taken and timeout is not None and time.monotonic() - began > timeout:
                 raise source.silence(timeout)
             progress.show(_line(source, span.done, span, len(taken)))
-    last = taken[-1]
-    return taken, wire.Gap(
-        module=last.module,
-        epoch=last.epoch,
-        from_seq=last.seq + 1,
-        to_seq=None,
-        reason="unreachable",
-    )
+    return taken, span.tail()
 
 
 def _line(source: Subscription[Any], done: float, span: Span, count: int) -> str:

@@ -92,8 +92,8 @@ def finish(frame: Any, gaps: Iterable[wire.Gap], use: Library) -> Any:
 
 def _finish_polars(frame: Any) -> Any:
     polars = importlib.import_module("polars")
-    types: dict[str, Any] = {name: polars.Float64 for name in ("wavelength_nm", *_POWERS)}
-    types |= {name: polars.Int64 for name in ("module", "seq", "to_seq")}
+    types: dict[str, Any] = dict.fromkeys(("wavelength_nm", *_POWERS), polars.Float64)
+    types |= dict.fromkeys(("module", "seq", "to_seq"), polars.Int64)
     types |= {name: polars.Enum(words) for name, words in _CATEGORIES.items()}
     types |= {"epoch": polars.Categorical, "timestamp": polars.Datetime("ns", "UTC")}
     frame = frame.with_columns(polars.col(name).cast(types[name]) for name in frame.columns)

@@ -13,7 +13,7 @@ import io
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,17 @@ from typing import Any, Final, Self
 import orjson
 
 from ctp10 import wire
-from ctp10.recording import COLUMNS, METADATA, Format, Row, journal, part, row, single_file
+from ctp10.recording import (
+    COLUMNS,
+    METADATA,
+    Format,
+    Item,
+    journal,
+    part,
+    row,
+    single_file,
+    to_table,
+)
 
 FLUSH: Final = 1.0
 """Seconds between two writes to the disk: what a crash may lose."""
@@ -58,8 +68,10 @@ class Recorder:
         self._directory = directory
         self._form = form
         self._rotate, self._part_rows, self._clock = rotate, part_rows, clock
-        self._lines: list[bytes] = []
-        self._rows: list[Row] = []
+        self._lines = [_csv_line(COLUMNS)] if form == "csv" else []
+        self._part: list[tuple[Item, float]] = []
+        self._changed = False
+        self._broken = False
         self._number = 0
         self._file: io.FileIO | None = None
         self._last: float | None = None
@@ -99,7 +111,7 @@ class Recorder:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if not isinstance(error, OSError):
+            if not self._broken:
                 self._finish()
         finally:
             if self._file is not None:
@@ -107,11 +119,13 @@ class Recorder:
 
     def describe(self, status: wire.Status | None) -> None:
         """What is known of the instrument, for the metadata."""
-        if status is not None:
-            known = {n: getattr(status, n) for n in ("instrument", "address", "simulated")}
-            self._metadata |= {name: value for name, value in known.items() if value is not None}
+        for name in ("instrument", "address", "simulated"):
+            value = getattr(status, name, None)
+            if value is not None and value != self._metadata[name]:
+                self._metadata[name] = value
+                self._changed = True
 
-    def add(self, item: wire.Reading | wire.Gap) -> None:
+    def add(self, item: Item) -> None:
         """Take in what comes next."""
         if isinstance(item, wire.Reading):
             self.readings += 1
@@ -120,26 +134,34 @@ class Recorder:
             self.gaps += 1
             if len(self._gaps) < GAPS_LISTED:
                 self._gaps.append(orjson.loads(wire.encode(item)))
-        if item.epoch not in self._epochs:
+            self._changed = True
+        if item.epoch not in self._epochs[-1:]:
             self._epochs.append(item.epoch)
-        made = row(item, time.time() if self._last is None else self._last)
-        self._lines.append(_csv_line(made) if self._form == "csv" else wire.encode(item) + b"\n")
+            self._changed = True
+        when = time.time() if self._last is None else self._last
+        if self._form == "csv":
+            values = row(item, when) | {"timestamp": wire.iso_timestamp(when)}
+            self._lines.append(_csv_line(values.values()))
+        else:
+            self._lines.append(wire.encode(item) + b"\n")
         if self._form == "parquet":
-            self._rows.append(made)
+            self._part.append((item, when))
 
     def tick(self) -> None:
         """Write what is due; call it several times a second."""
         now = self._clock()
-        if now >= self._rotate_at or len(self._rows) >= self._part_rows:
+        if now >= self._rotate_at or len(self._part) >= self._part_rows:
             self._rotate_at = now + self._rotate
             self._complete_part()
+            self._write_metadata()
             self._open()
         elif now >= self._flush_at:
             self._flush()
-            self._write_metadata()
+            if self._changed:
+                self._write_metadata()
         else:
             return
-        self._flush_at = now + FLUSH
+        self._flush_at = self._clock() + FLUSH
 
     def _finish(self) -> None:
         self._complete_part()
@@ -147,28 +169,28 @@ class Recorder:
         self._write_metadata()
 
     def _open(self) -> None:
-        if self._form != "parquet":
-            if self._file is None:
-                self._file = (self._directory / single_file(self._form)).open("xb", buffering=0)
-                self._lines[:0] = [_csv_line(dict(zip(COLUMNS, COLUMNS, strict=True)))] * (
-                    self._form == "csv"
-                )
-            return
-        self._number += 1
-        self._file = (self._directory / journal(self._number)).open("xb", buffering=0)
+        if self._form == "parquet":
+            self._number += 1
+            name = journal(self._number)
+        elif self._file is None:
+            name = single_file(self._form)
+        else:
+            return  # these two are one file from the beginning to the end
+        self._file = (self._directory / name).open("xb", buffering=0)
 
     def _flush(self) -> None:
         if self._file is None or not self._lines:
             return
-        data = memoryview(b"".join(self._lines))
-        good = self._file.tell()
+        data, written = b"".join(self._lines), 0
+        before = self._file.tell()
         try:
-            while data:
-                data = data[self._file.write(data) :]
+            while written < len(data):
+                written += self._file.write(data[written:])
             os.fsync(self._file.fileno())
         except OSError:
-            with contextlib.suppress(OSError):
-                self._file.truncate(good)  # whole lines only
+            self._broken = True
+            with contextlib.suppress(OSError):  # keep what found room, in whole lines
+                self._file.truncate(before + data.rfind(b"\n", 0, written) + 1)
             raise
         self._lines.clear()
 
@@ -176,15 +198,13 @@ class Recorder:
         self._flush()
         if self._form != "parquet" or self._file is None:
             return
-        if self._rows:
-            columns = {name: [made[name] for made in self._rows] for name in COLUMNS}
-            columns["timestamp"] = [round(time * 1e6) for time in columns["timestamp"]]
-            schema = parquet_schema(self._arrow, self._document(gaps=False))
-            table = self._arrow.table(columns, schema=schema)
+        if self._part:
+            rows = [row(item, when) for item, when in self._part]
+            table = to_table(self._arrow, rows, self._document(gaps=False))
             self._replace(part(self._number), lambda file: self._parquet.write_table(table, file))
         self._file.close()
         (self._directory / journal(self._number)).unlink()
-        self._rows.clear()
+        self._part.clear()
 
     def _document(self, *, gaps: bool) -> bytes:
         counts = {"readings": self.readings, "gap_count": self.gaps, "epochs": self._epochs}
@@ -193,6 +213,7 @@ class Recorder:
 
     def _write_metadata(self) -> None:
         self._replace(METADATA, lambda file: file.write(self._document(gaps=True) + b"\n"))
+        self._changed = False
 
     def _replace(self, name: str, write: Callable[[io.BufferedWriter], Any]) -> None:
         """Make the file appear, whole, under its name."""
@@ -204,26 +225,15 @@ class Recorder:
                 os.fsync(file.fileno())
             unfinished.replace(self._directory / name)
         except OSError:
+            self._broken = True
             with contextlib.suppress(OSError):
                 unfinished.unlink()
             raise
 
 
-def parquet_schema(arrow: Any, metadata: bytes) -> Any:
-    """Column types of a part, with its metadata under the key ``ctp10``."""
-    whole, text = arrow.int64(), arrow.string()
-    types = dict.fromkeys(COLUMNS, arrow.float64())
-    types |= dict.fromkeys(("module", "seq", "to_seq"), whole)
-    types |= dict.fromkeys(("kind", "unit", "quality", "epoch", "reason"), text)
-    types["timestamp"] = arrow.timestamp("us", tz="UTC")
-    return arrow.schema(list(types.items()), metadata={b"ctp10": metadata})
-
-
-def _csv_line(made: Row) -> bytes:
-    if isinstance(made["timestamp"], float):
-        made = made | {"timestamp": wire.iso_timestamp(made["timestamp"])}
+def _csv_line(values: Iterable[Any]) -> bytes:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow([made[name] for name in COLUMNS])
+    csv.writer(line, lineterminator="\n").writerow(values)
     return line.getvalue().encode()
 
 

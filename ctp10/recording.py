@@ -1,8 +1,8 @@
 """What a recording is on disk: the names, the columns, the rows. Pure.
 
-A directory with ``metadata.json`` and either one file ``readings.csv`` / ``readings.jsonl``, or parts:
-``part-00001.parquet`` and so on. The part that is being recorded is ``part-0000N.jsonl`` until it is
-complete, and after a crash.
+A directory with ``metadata.json`` and either one file, ``readings.csv`` or ``readings.jsonl``, or
+parts, ``part-00001.parquet`` and so on. The part that is being recorded is ``part-0000N.jsonl``
+until it is complete, and after a crash.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from ctp10 import wire
 from ctp10.frames import READING_COLUMNS
 
 Format = Literal["parquet", "csv", "jsonl"]
+Item = wire.Reading | wire.Gap
 Row = dict[str, Any]
 
 METADATA: Final = "metadata.json"
@@ -39,7 +40,7 @@ def journal(number: int) -> str:
     return f"part-{number:05d}.jsonl"
 
 
-def row(item: wire.Reading | wire.Gap, timestamp: float) -> Row:
+def row(item: Item, timestamp: float) -> Row:
     """One row; `timestamp` (Unix seconds) is that of the reading, or of the one before the gap."""
     made: Row = dict.fromkeys(COLUMNS)
     made |= {"timestamp": timestamp, "module": item.module, "epoch": item.epoch}
@@ -74,13 +75,13 @@ def _value(name: str, text: str) -> Any:
     return int(text) if name in _INTEGERS else float(text)
 
 
-def gap_of(made: Row) -> wire.Gap:
-    """The gap that a row of the kind tells of."""
-    to_seq = made["to_seq"]
-    return wire.Gap(
-        module=int(made["module"]),
-        epoch=made["epoch"],
-        from_seq=int(made["seq"]),
-        to_seq=None if to_seq is None else int(to_seq),
-        reason=made["reason"],
-    )
+def to_table(arrow: Any, rows: list[Row], metadata: bytes) -> Any:
+    """An Arrow table of `rows`, with the metadata under the key ``ctp10``."""
+    types = dict.fromkeys(COLUMNS, arrow.float64())
+    types |= dict.fromkeys(("module", "seq", "to_seq"), arrow.int64())
+    types |= dict.fromkeys(("kind", "unit", "quality", "epoch", "reason"), arrow.string())
+    types["timestamp"] = arrow.timestamp("us", tz="UTC")
+    columns = {name: [made[name] for made in rows] for name in COLUMNS}
+    columns["timestamp"] = [round(when * 1e6) for when in columns["timestamp"]]
+    schema = arrow.schema(list(types.items()), metadata={b"ctp10": metadata})
+    return arrow.table(columns, schema=schema)

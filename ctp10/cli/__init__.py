@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from acquisitiond.simulator.__main__ import main as simulate
+from ctp10.cli.record import record
 from ctp10.cli.up import up
 
 
@@ -16,3 +17,4 @@ def main() -> None:
 
 main.add_command(simulate, "simulate")
 main.add_command(up)
+main.add_command(record)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import ctp10
+from ctp10.receiver import Receiver
 from tests.support.processes import DEADLINE, Stand, free_port, stand
 
 PYTHON = [sys.executable, "-X", "dev", "-W", "error"]
@@ -235,6 +236,16 @@ def test_since_brings_everything_from_then_on(place: Stand):
         again = [next(readings) for _ in range(6)]
     assert [r.seq for r in again] == list(range(first.seq + 1, first.seq + 7))
     assert again[2] == last
+
+
+def test_a_fault_of_the_receiving_thread_is_raised(monkeypatch: pytest.MonkeyPatch):
+    def fail(_: Receiver) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Receiver, "_receive", fail)
+    with ctp10.subscribe(**nowhere()) as readings:
+        with pytest.raises(RuntimeError, match="receiving thread failed"):
+            next(readings)
 
 
 @pytest.mark.parametrize(

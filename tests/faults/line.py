@@ -26,13 +26,15 @@ MARGIN: Final = 1.0
 """Seconds that a loaded machine may add to a promise."""
 TOLD: Final = TIMEOUT + MARGIN
 """Seconds in which a viewer is told that the instrument fell silent."""
+PROMPT: Final = 0.5 + MARGIN
+"""Seconds in which a viewer is told what the daemon sees at once, when it asks the next time."""
 BACK: Final = 2.0 + TIMEOUT + MARGIN
 """Seconds in which data is back: two, and a last attempt that has to time out first."""
 BUSY: Final = 0.3
 """Share of a core that no fault may cost a process."""
 SLACK: Final = 0.15
 """Seconds that pass, on a loaded machine, between a detector's answer and the daemon's clock."""
-HOLD: Final = 1.0
+HOLD: Final = 0.8
 """Seconds that a lasting fault is held."""
 MOST_LINES: Final = 10
 """Lines that a process may log about one fault while it lasts."""
@@ -118,16 +120,16 @@ class Line:
                     self.proxy.forward()
                     await client.wait(is_valid)
                 yield self
-                assert self.client.open
             self._check()
 
     @contextlib.asynccontextmanager
     async def viewing(self) -> AsyncIterator[Viewer]:
-        """Another viewer, which is `client` from now on."""
+        """A viewer, which is `client` from now on, and as such keeps its connection to the end."""
         async with viewer(f"{self.place.url}/ws/power") as client:
             self._viewers.append(client)
             self.client = client
             yield client
+            assert client.open or client is not self.client
 
     @property
     def now(self) -> int:
@@ -160,7 +162,8 @@ class Line:
             lambda m: is_valid(m) and m["timestamp"] >= since, after=after
         )
         assert reading["_arrived"] - since < within, self.client.messages[after:]
-        await self.client.wait(lambda m: is_valid(m) and m["seq"] >= reading["seq"] + 3)
+        enough = reading["seq"] + 3
+        await self.client.wait(lambda m: is_valid(m) and m["seq"] >= enough, after=after)
         return reading
 
     async def lasts(self, seconds: float = HOLD, *, valid: bool = False) -> None:
@@ -182,7 +185,7 @@ class Line:
             checked = history.check_values(
                 messages, measured, within=TIMEOUT + SLACK, unlogged=self.unlogged
             )
-            assert checked >= 2, "too few readings to say anything"
+            assert checked >= 2, f"{checked} of {len(messages)} messages say too little: {messages}"
         assert len({reading["epoch"] for reading in history.readings(published)}) <= (
             1 + self._daemons
         ), "the daemon died and somebody restarted it"

@@ -9,13 +9,14 @@ everybody ends well, and nobody met an error of its own.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.line import MARGIN, TIMEOUT, Line, is_invalid, is_valid, line
-from tests.support.fault_proxy import End
+from tests.faults.line import PROMPT, TIMEOUT, Line, is_invalid, is_valid, line
+from tests.support.fault_proxy import DEADLINE, End, powers
 from tests.support.viewers import Message
 
 SEPARATOR = 15
@@ -65,7 +66,6 @@ def test_an_instrument_that_goes_away_and_comes_back_is_told_and_found(run_async
                 await link.client.wait(
                     lambda m, word=word: m["type"] == "error" and word in m["message"], after=seen
                 )
-                await link.lasts()
                 link.proxy.forward()
                 await link.back()
 
@@ -81,11 +81,11 @@ def test_an_answer_that_ends_in_the_middle_is_no_reading(run_async, link: Line):
             for end in End:
                 seen = link.now
                 link.proxy.cut(20, end, times=1)
-                await link.told(seen, MARGIN)
+                await link.told(seen, PROMPT)
                 await link.back()
             seen = link.now
             link.proxy.cut(20, End.RESET)
-            await link.told(seen, MARGIN)
+            await link.told(seen, PROMPT)
             await link.lasts()
             link.proxy.forward()
             await link.back()
@@ -102,7 +102,7 @@ def test_a_connection_that_ends_between_two_questions_is_opened_anew(run_async, 
             for end in (End.FINISH, End.RESET):
                 seen = link.now
                 link.proxy.hang_up(end)
-                await link.told(seen, MARGIN)
+                await link.told(seen, PROMPT)
                 await link.back()
 
     run_async(body())
@@ -227,7 +227,7 @@ def test_a_doubled_line_never_becomes_the_next_answer(run_async, link: Line):
 
     async def body() -> None:
         async with link.watched():
-            for gap, times in ((0.0, 1), (0.03, 1), (0.03, 4)):
+            for gap, times in ((0.0, 1), (0.03, 2)):
                 seen = link.now
                 link.proxy.double(gap, times=times)
                 await link.told(seen)
@@ -243,14 +243,12 @@ def test_an_answer_after_the_time_out_is_nobodys(run_async, link: Line):
 
     async def body() -> None:
         async with link.watched():
-            for times in (1, None):
-                seen = link.now
-                link.proxy.delay(TIMEOUT + 0.2, times=times)
-                await link.told(seen)
-                if times is None:
-                    await link.lasts()
-                    link.proxy.forward()
-                await link.back()
+            seen = link.now
+            link.proxy.delay(TIMEOUT + 0.2)
+            await link.told(seen)
+            await link.lasts()
+            link.proxy.forward()
+            await link.back()
 
     run_async(body())
 
@@ -263,7 +261,7 @@ def test_answers_that_are_slow_but_in_time_are_readings(run_async, link: Line):
         async with link.watched():
             seen = link.now
             link.proxy.delay(TIMEOUT / 2)
-            await asyncio.to_thread(link.proxy.wait, 8)
+            await asyncio.to_thread(link.proxy.wait, 5)
             await link.back()
             assert all(is_valid(message) for message in link.client.messages[seen:])
 
@@ -276,10 +274,37 @@ def test_an_answer_left_over_from_the_connection_before_is_refused(run_async, li
 
     async def body() -> None:
         async with link.watched():
-            for _ in range(2):
-                seen = link.now
-                link.proxy.leave_over()
-                await link.told(seen)
+            seen = link.now
+            link.proxy.leave_over()
+            await link.told(seen)
+            await link.back()
+
+    run_async(body())
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="acquisitiond/probe.py: no answer for a detector counts as no detector, for good",
+)
+def test_an_answer_lost_in_a_search_does_not_hide_a_detector(run_async, tmp_path: Path):
+    """The line loses answers until the daemon looks for the module anew, and one more then. When
+    it is in order again, so are the readings: VALID without a value that is there would be a lie.
+    See `test_lost_answers` for the others that may be lost."""
+
+    async def body() -> None:
+        with line(tmp_path) as link:
+            async with link.watched():
+                lost = threading.Event()
+
+                def unlucky(question: bytes) -> bool:
+                    third_alone = b"CHANnel3:POWer?" in question and question.count(b"POWer?") == 1
+                    if third_alone:
+                        lost.set()
+                    return third_alone or powers(question)
+
+                link.proxy.swallow(which=unlucky)
+                assert await asyncio.to_thread(lost.wait, DEADLINE)
+                link.proxy.forward()
                 await link.back()
 
     run_async(body())

@@ -94,10 +94,12 @@ def check_values(
     measured: Sequence[Look],
     *,
     within: float,
+    detectors: int = 4,
     unlogged: Sequence[tuple[float, float]] = (),
 ) -> int:
     """Each VALID reading is what was measured for it, `within` seconds before; returns how many.
 
+    All of a module's detectors that is: one that was not asked is no valid part of a reading.
     `unlogged`: times of which nothing is known, such as a killed simulator's life.
     """
     checked = 0
@@ -116,9 +118,9 @@ def check_values(
                 continue
             earliest = max(asked_after, told - within)
             candidates = mine[bisect_right(times, earliest) : bisect_right(times, told + ROUNDING)]
-            assert any(_shows(reading, look) for look in candidates), _explain(
-                reading, asked_after, within, candidates, mine
-            )
+            assert any(
+                len(look.values) == detectors and _shows(reading, look) for look in candidates
+            ), _explain(reading, asked_after, within, candidates, mine)
             checked += 1
     return checked
 
