@@ -6,7 +6,6 @@ the last reference to it goes, when the interpreter ends. Nothing is shared betw
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import math
@@ -236,6 +235,8 @@ class Subscription(Generic[Yielded]):
         return self
 
     async def __anext__(self) -> Yielded:
+        import asyncio  # noqa: PLC0415  half of the time that importing ctp10 would take
+
         loop = asyncio.get_running_loop()
         while True:
             arrived = asyncio.Event()

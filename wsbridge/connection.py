@@ -94,6 +94,8 @@ class Connection(ServerConnection):
         """From now on, what the bucket offers is due to this client."""
         self.bucket = bucket
         self._joined_at = (bucket.offered, bucket.conflated)
+        if self.paused:  # by what it was told as it joined
+            bucket.stall(self)
 
     def counts(self) -> tuple[int, int, int, int]:
         """Due, sent, conflated and dropped, of which the last three make the first.
@@ -166,6 +168,8 @@ class Connection(ServerConnection):
     def pause_writing(self) -> None:
         """The kernel takes no more for now."""
         super().pause_writing()
+        if self.bucket is not None:
+            self.bucket.stall(self)
         self.paused_since = self.loop.time()
         self.owner.paused(self)
 
@@ -173,6 +177,8 @@ class Connection(ServerConnection):
         """Everything written before is with the kernel: write what waited."""
         super().resume_writing()
         self._write_waiting()
+        if self.bucket is not None and not self.paused:
+            self.bucket.go_on(self)
         self.owner.resumed(self)
 
     def _write_waiting(self) -> None:
@@ -189,9 +195,9 @@ class Connection(ServerConnection):
             self.write(newest)
             self.owner.written(count, len(newest))
 
-    def _push_through_buffer(self, data: bytes) -> int:
-        self.transport.write(data)
-        return len(data)
+    def _push_nothing(self, _: bytes) -> int:
+        """Where bytes cannot go straight to the socket, `write` gets them all."""
+        return 0
 
     # asyncio's side
 
@@ -203,7 +209,7 @@ class Connection(ServerConnection):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         super().connection_made(transport)
         self.write = self.transport.write
-        self.push = _direct(transport) or self._push_through_buffer
+        self.push = _direct(transport) or self._push_nothing
         self.owner.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -107,7 +107,7 @@ class Hub:
         if bucket is None:
             due = newest.timestamp + subscription.interval if newest else 0.0
             bucket = stream.buckets[subscription] = Bucket(subscription, due)
-        bucket.clients[client] = client.push
+        bucket.add(client)
         return bucket, newest
 
     def leave(self, client: Client, subscription: Subscription) -> None:
@@ -116,8 +116,8 @@ class Hub:
         bucket = stream.buckets.get(subscription) if stream else None
         if stream is None or bucket is None:
             return
-        bucket.clients.pop(client, None)
-        if not bucket.clients:
+        bucket.remove(client)
+        if not bucket:
             del stream.buckets[subscription]
 
     def wants(self) -> set[Want]:
@@ -248,7 +248,7 @@ class Hub:
     def _tell(self, stream: Stream, message: Message) -> None:
         stream.told = True
         for bucket in stream.buckets.values():
-            for client in bucket.clients:
+            for client in bucket:
                 client.tell(message)
 
     def _error(self, stream: Stream, message: str) -> Message:

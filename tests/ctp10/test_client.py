@@ -301,9 +301,9 @@ ctp10.subscribe().close()
 def test_importing_it_is_quick():
     script = """
 import time, zmq
-start = time.perf_counter()
+start = time.process_time()
 import ctp10
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 """
     times = [
         float(subprocess.check_output([sys.executable, "-c", script], text=True)) for _ in range(5)

@@ -12,7 +12,7 @@ from websockets.frames import Opcode
 from ctp10 import wire
 from tests.support.frames import messages
 from tests.support.upstream import HubWithUpstream
-from wsbridge.bucket import MOST_A_TICK, Mode, Subscription
+from wsbridge.bucket import MOST_A_TICK, Bucket, Mode, Subscription
 from wsbridge.hub import Want
 from wsbridge.message import Encoding, Message
 
@@ -29,9 +29,22 @@ class Viewer:
         self.got: list[Any] = []
         self.writes = 0
         self.held: tuple[bytes, int] | None = None
+        self.bucket: Bucket | None = None
         #: Bytes that its socket takes at once; a buffer takes the rest.
         self.room = 1_000_000
         self._taken = b""
+
+    def stall(self) -> None:
+        """Take nothing for now, as a connection does that its transport pauses."""
+        assert self.bucket is not None
+        self.paused = True
+        self.bucket.stall(self)
+
+    def go_on(self) -> None:
+        """Take everything again."""
+        assert self.bucket is not None
+        self.paused = False
+        self.bucket.go_on(self)
 
     def push(self, data: bytes) -> int:
         assert not self.paused
@@ -118,7 +131,7 @@ class Bench:
         self, now: float, module: int = 4, interval: float = 0.1, mode: Mode = "latest"
     ) -> Viewer:
         viewer = Viewer()
-        self.hub.join(viewer, wanted(module, interval, mode), now)
+        viewer.bucket = self.hub.join(viewer, wanted(module, interval, mode), now)
         return viewer
 
     def arrive(self, now: float, taken_at: float | None = None, module: int = 4) -> int:
@@ -389,13 +402,26 @@ def test_a_flush_counts_what_it_wrote(bench: Bench) -> None:
 
 def test_a_client_without_room_is_handed_nothing_and_keeps_the_newest(bench: Bench) -> None:
     viewer, other = bench.join(0.0), bench.join(0.0)
-    viewer.paused = True
+    viewer.stall()
     for number in range(1, 4):
         bench.tick(number / 10)
     assert other.seqs == [1, 2, 3]
     assert viewer.seqs == []
     assert viewer.held is not None
     assert [orjson.loads(m)["seq"] for m in messages(viewer.held[0])] == [3]
+    viewer.go_on()
+    bench.tick(0.4)
+    assert (viewer.seqs, other.seqs) == ([4], [1, 2, 3, 4])
+
+
+def test_a_client_that_leaves_while_it_is_stalled_is_gone(bench: Bench) -> None:
+    viewer = bench.join(0.0)
+    viewer.stall()
+    bench.hub.leave(viewer, wanted())
+    viewer.go_on()
+    bench.tick(0.1)
+    assert viewer.seqs == []
+    assert bench.hub.wants() == set()
 
 
 @pytest.mark.parametrize("room", [0, 1, 100, 1_000_000])
