@@ -49,6 +49,12 @@ def test_readings_that_are_not_valid_and_errors_may_show_anything():
     assert check_values(messages, measured(10), within=0.5) == 9
 
 
+def test_an_error_about_a_module_is_no_gap_among_its_readings():
+    messages = history()
+    messages[4] = {"type": "error", "message": "absent", "module": 4, "epoch": "a", "seq": 5}
+    check_order(messages, complete=True)
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

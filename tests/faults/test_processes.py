@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import InvalidMessage
 
 from tests.faults.line import HOLD, MARGIN, Line, at_rest, is_invalid, is_valid, line, stopped
 from tests.integration.test_fanout import StalledClient, metric
@@ -255,8 +256,8 @@ def besieged(process: Process, port: int) -> Iterator[None]:
 
 
 def test_a_bridge_out_of_descriptors_serves_who_is_there_and_again_who_comes(run_async):
-    """Who was there before goes on getting readings. Who comes meanwhile waits; when others have
-    left, newcomers are served again."""
+    """Who was there before goes on getting readings. Who comes meanwhile waits or is sent away;
+    when others have left, newcomers are served again."""
 
     async def body() -> None:
         with stand() as place:
@@ -268,8 +269,11 @@ def test_a_bridge_out_of_descriptors_serves_who_is_there_and_again_who_comes(run
                 with besieged(bridge, place.port):
                     await client.wait_count("data", len(client.of("data")) + 10)
                 async with asyncio.timeout(RECOVERY + MARGIN):
-                    async with viewer(f"{place.url}/ws/power") as newcomer:
-                        await newcomer.wait(is_valid)
+                    while True:
+                        with contextlib.suppress(InvalidMessage, ConnectionError):
+                            async with viewer(f"{place.url}/ws/power") as newcomer:
+                                await newcomer.wait(is_valid)
+                                break
                 assert client.open
 
     run_async(body())
