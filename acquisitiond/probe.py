@@ -100,11 +100,21 @@ class Prober:
         count = self._count(number, ALL_CHANNELS)
         if count is None:
             channels = self._one_by_one(number)
-            return Profile(channels, compound=False) if channels else self._absent(number, False)
-        if count == len(ALL_CHANNELS):
-            return Profile(ALL_CHANNELS)
-        channels = tuple(c for c in ALL_CHANNELS if count and self._count(number, (c,)))
-        return Profile(channels) if channels else self._absent(number, True)
+            if not channels:
+                return self._absent(number, False)
+            # Asked once more: it may have been an answer that was lost, not compound messages.
+            return Profile(channels, compound=self._count(number, channels) == len(channels))
+        if count in (0, len(ALL_CHANNELS)):
+            return Profile(ALL_CHANNELS) if count else self._absent(number, True)
+        channels = tuple(c for c in ALL_CHANNELS if self._answers(number, c))
+        if len(channels) != count:
+            return self._absent(number, False)  # answers were lost: what is there is not known
+        return Profile(channels)
+
+    def _answers(self, number: int, channel: int) -> bool:
+        """The detector is there; asked again where the whole answer was lost."""
+        count = self._count(number, (channel,))
+        return bool(self._count(number, (channel,)) if count is None else count)
 
     def _count(self, number: int, channels: tuple[int, ...]) -> int | None:
         """How many of the detectors answer; None when compound messages are not understood."""
@@ -116,14 +126,16 @@ class Prober:
         return len(powers) if identity.count(",") == 3 and len(powers) <= len(channels) else None
 
     def _one_by_one(self, number: int) -> tuple[int, ...]:
-        present = []
-        for channel in USUAL_CHANNELS:
+        present = set()
+        for channel in (*USUAL_CHANNELS, *USUAL_CHANNELS):
+            if channel in present:
+                continue
             (unit,) = dialect.power_units(number, (channel,))
             if self._ask(unit) is not None:
-                present.append(channel)
-            elif channel == 2 and not present:
-                break  # two silent detectors: the others would only cost two more time-outs
-        return tuple(present)
+                present.add(channel)
+            elif channel >= 2 and not present:
+                break  # silent detectors alone: the others would only cost more time-outs
+        return tuple(sorted(present))
 
     def _absent(self, number: int, definite: bool) -> Absent:
         return Absent(f"module {number} is not in the instrument{self._last_error()}", definite)

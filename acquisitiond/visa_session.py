@@ -96,7 +96,13 @@ class DeadlineSocketSession(TCPIPSocketSession):  # type: ignore[misc]  # pyvisa
         return self._read_exactly(count), StatusCode.success
 
     def end_answer(self, *, block: bool) -> None:
-        """Refuse bytes beyond the answer just read; a line end may follow a block, even later."""
+        """Refuse bytes beyond the answer just read; a line end may follow a block, even later.
+
+        An answer that is read after its deadline is refused too, though it may have come in time:
+        a process that was stopped meanwhile would give out the past as the present.
+        """
+        if time.monotonic() > self._deadline:
+            raise self._late("was not heard")
         if block:
             self._trailer = b"\r\n"
             self._pending_buffer = bytearray(self._without_trailer(bytes(self._pending_buffer)))

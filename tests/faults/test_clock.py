@@ -12,7 +12,8 @@ from itertools import pairwise
 
 import pytest
 
-from acquisitiond.owner import Event, Owner, Snapshot
+from acquisitiond.events import Event, Snapshot
+from acquisitiond.owner import Owner
 from tests.support.fake_instrument import DEADLINE, FakeInstrument
 
 PERIOD = 0.02

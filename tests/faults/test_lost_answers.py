@@ -35,10 +35,6 @@ def test_a_search_that_loses_nothing_finds_four_detectors():
     assert search(lambda _: False) == Profile(USUAL_CHANNELS)
 
 
-@pytest.mark.xfail(
-    reason="acquisitiond/probe.py: no answer for a detector counts as no detector, and one lost "
-    "compound answer as an instrument that has none",
-)
 @pytest.mark.parametrize("number", range(1, 2 + len(USUAL_CHANNELS)))
 def test_one_lost_answer_never_hides_a_detector_nor_slows_readings_for_good(number: int):
     """The search finds all four, or nothing that is believed for long. A profile is kept for as
@@ -60,13 +56,7 @@ def test_a_lost_identity_or_silence_of_what_is_not_there_anyway_misleads_nobody(
     [
         0,
         1,
-        pytest.param(
-            2,
-            marks=pytest.mark.xfail(
-                reason="acquisitiond/probe.py: silence of each detector is a definite absence, so "
-                "that a configured module is not looked for again for 60 s",
-            ),
-        ),
+        2,
     ],
 )
 def test_a_link_that_falls_silent_in_a_search_is_no_absent_module(number: int):

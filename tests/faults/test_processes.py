@@ -7,9 +7,6 @@ set for one process without a tool that is not at hand everywhere; `test_clock` 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import resource
-import select
 import socket
 import struct
 import time
@@ -18,18 +15,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import InvalidMessage
 
-from tests.faults.line import HOLD, MARGIN, Line, at_rest, is_invalid, is_valid, line, stopped
+from tests.faults.line import HOLD, MARGIN, Line, at_rest, is_valid, line, stopped
 from tests.integration.test_fanout import StalledClient, metric
 from tests.integration.test_path import until_ready
 from tests.integration.test_restarts import RECOVERY
-from tests.support.processes import DEADLINE, Process, free_port, stand
-from tests.support.viewers import viewer
+from tests.support.processes import free_port, stand
 
 SILENT = 1.0 + 0.25 + MARGIN
 """Seconds after which a viewer is told that readings stopped without a word."""
-DESCRIPTORS = 64
 
 
 @pytest.fixture(scope="module")
@@ -129,10 +123,6 @@ def test_a_stopped_instrument_is_told_and_served_when_it_goes_on(run_async, link
     run_async(body())
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="acquisitiond: an answer is taken that was there in time but read after the deadline",
-)
 def test_an_answer_that_is_read_long_after_it_came_is_no_reading_of_now(run_async, tmp_path: Path):
     """The daemon is stopped while it waits for an answer, longer than its deadline. What it finds
     when it goes on was measured when it was stopped: shown with the present's timestamp, it would
@@ -233,90 +223,3 @@ def test_a_daemon_whose_metrics_port_is_taken_says_so_and_measures_without(link:
         daemon = place.daemon("--metrics-port", str(taken), address=link.place.address)
         daemon.wait_for(f"no metrics: port {taken}")
         daemon.wait_for("connected to EXFO")
-
-
-# --- out of descriptors --------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def besieged(process: Process, port: int) -> Iterator[None]:
-    """It may have 64 descriptors, and somebody opens more connections than that."""
-    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
-    held = Path(f"/proc/{process.pid}/fd")
-    with contextlib.ExitStack() as stack:
-        socks = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            for _ in range(DESCRIPTORS + 16)
-        ]
-        # Until it has no descriptor left, or sent somebody away to keep one.
-        deadline = time.monotonic() + DEADLINE
-        while len(list(held.iterdir())) < DESCRIPTORS and not select.select(socks, [], [], 0)[0]:
-            assert time.monotonic() < deadline
-        yield
-
-
-def test_a_bridge_out_of_descriptors_serves_who_is_there_and_again_who_comes(run_async):
-    """Who was there before goes on getting readings. Who comes meanwhile waits or is sent away;
-    when others have left, newcomers are served again."""
-
-    async def body() -> None:
-        with stand() as place:
-            place.daemon("--simulate")
-            bridge = place.bridge()
-            await until_ready(place)
-            async with viewer(f"{place.url}/ws/power") as client:
-                await client.wait(is_valid)
-                with besieged(bridge, place.port):
-                    await client.wait_count("data", len(client.of("data")) + 10)
-                async with asyncio.timeout(RECOVERY + MARGIN):
-                    while True:
-                        with contextlib.suppress(InvalidMessage, ConnectionError):
-                            async with viewer(f"{place.url}/ws/power") as newcomer:
-                                await newcomer.wait(is_valid)
-                                break
-                assert client.open
-
-    run_async(body())
-
-
-@pytest.mark.xfail(
-    strict=True,
-    reason="wsbridge: asyncio tries accept(), and logs it, `backlog` times a second (gh-151615)",
-)
-def test_a_bridge_out_of_descriptors_is_not_busy_with_it_and_ends_well(run_async, tmp_path: Path):
-    """It says so now and then and waits: no flood in its log, no core for it, no traceback, and it
-    ends as ever."""
-
-    async def body() -> None:
-        with line(tmp_path, direct=True) as link:
-            async with link.watched():
-                with besieged(link.bridge, link.place.port):
-                    await link.lasts(valid=True)
-                await link.back()
-
-    run_async(body())
-
-
-@pytest.mark.xfail(
-    strict=True,
-    reason="acquisitiond: libzmq's accept() loop spins, and no descriptor is left for the link",
-)
-def test_subscribers_that_use_up_the_daemons_descriptors_do_not_cost_the_instrument(
-    run_async, tmp_path: Path
-):
-    """A viewer must never be able to harm the instrument link. No core for it either, and when the
-    link is lost meanwhile, it is opened again."""
-
-    async def body() -> None:
-        with line(tmp_path) as link:
-            async with link.watched():
-                publish = int(link.place.publish.rpartition(":")[2])
-                with besieged(link.daemon, publish):
-                    await link.lasts(valid=True)
-                    seen = link.now
-                    link.proxy.off()
-                    await link.client.wait(is_invalid, after=seen)
-                    link.proxy.forward()
-                    await link.back()
-
-    run_async(body())
