@@ -8,12 +8,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
+import logging
 import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
+log = logging.getLogger("service")
+
+OUT_OF_DESCRIPTORS_EVERY: Final = 10.0
+"""Seconds between two lines that say so."""
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
@@ -41,11 +47,27 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
             notify("STOPPING=1")
             stop.set()
 
+        loop.set_exception_handler(_CalmHandler())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal, number)
         await main(stop)
 
     asyncio.run(body())
+
+
+class _CalmHandler:
+    """asyncio's own, but for a process out of descriptors, of which it has a line a connection."""
+
+    def __init__(self) -> None:
+        self._told = -OUT_OF_DESCRIPTORS_EVERY
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            loop.default_exception_handler(context)
+        elif loop.time() - self._told >= OUT_OF_DESCRIPTORS_EVERY:
+            self._told = loop.time()
+            log.error("out of file descriptors: new connections wait until others leave")
 
 
 def die_with_parent() -> None:

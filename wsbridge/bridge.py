@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -38,6 +40,10 @@ log = logging.getLogger("wsbridge")
 
 MAX_INCOMING: Final = 4096
 """Bytes of one message from a client; there is little that one has to say."""
+BACKLOG: Final = 4096
+"""Connections that the kernel keeps until they are accepted."""
+ACCEPTED_A_TURN: Final = 64
+"""Of these, at a time. Out of descriptors, asyncio fails as often a second."""
 HANDSHAKE_TIMEOUT: Final = 5.0
 CHECK_PERIOD: Final = 0.25
 DEFAULT_MODULE: Final = 4
@@ -65,9 +71,11 @@ async def run(
             max_size=MAX_INCOMING,
             write_limit=0,
             server_header=None,
-            backlog=4096,
+            backlog=ACCEPTED_A_TURN,
             reuse_port=settings.workers > 1 or None,
         )
+        for listener in server.sockets:
+            _let_queue(listener.fileno())
         port = server.sockets[0].getsockname()[1]
         log.info("serving on http://%s:%d/", settings.host, port)
         lifecycle.notify("READY=1")
@@ -80,6 +88,12 @@ async def run(
             await bridge.clients.drain(server)
             heartbeats.cancel()
             checks.cancel()
+
+
+def _let_queue(descriptor: int) -> None:
+    """Let the kernel queue more connections than asyncio accepts, or fails to accept, at a time."""
+    with socket.socket(fileno=os.dup(descriptor)) as same:
+        same.listen(BACKLOG)
 
 
 class Bridge:

@@ -64,10 +64,6 @@ def test_a_bridge_out_of_descriptors_serves_who_is_there_and_again_who_comes(run
     run_async(body())
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="wsbridge: asyncio tries accept(), and logs it, `backlog` times a second (gh-151615)",
-)
 def test_a_bridge_out_of_descriptors_is_not_busy_with_it_and_ends_well(run_async, tmp_path: Path):
     """It says so now and then and waits: no flood in its log, no core for it, no traceback, and it
     ends as ever."""
