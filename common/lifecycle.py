@@ -11,6 +11,7 @@ import ctypes
 import errno
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -35,7 +36,13 @@ def notify(state: str) -> None:
 
 
 def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run `main(stop)` to its end; SIGTERM and SIGINT set `stop`, a second one ends the process."""
+    """Run `main(stop)` to its end; SIGTERM and SIGINT set `stop`, a second one ends the process.
+
+    The soft limit of file descriptors is raised to the hard one: a shell's usual 1,024 are fewer
+    than the viewers that a bridge can serve.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     async def body() -> None:
         stop = asyncio.Event()
