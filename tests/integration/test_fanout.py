@@ -124,7 +124,8 @@ def test_messagepack_says_the_same_as_json(run_async):
 def test_a_stalled_client_gets_the_newest_and_an_account_that_adds_up(run_async):
     async def body() -> None:
         with stand() as place:
-            place.daemon("--simulate", "--rate", "100")
+            # Slower than the interval, so that each of its readings is due.
+            place.daemon("--simulate", "--rate", "50", "--max-rate", "50")
             place.bridge()
             await until_ready(place)
             stalled = StalledClient(place, "/ws/power?interval=0.01")
