@@ -43,6 +43,10 @@ DISTURBED: Final = 0.02
 """Share of the time in which the server waited for its core, from which a run is repeated..."""
 TRIES: Final = 4
 """... so often at most; then the least disturbed one counts."""
+QUIET: Final = 0.1
+"""Share of all cores that others may use when a run starts..."""
+PATIENCE: Final = 60.0
+"""... for which it waits so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,7 @@ class Bench:
         """Start a server, put clients on it, and count; again if it was disturbed."""
         tries: list[Result] = []
         while True:
+            _wait_for_quiet()
             with start() as server:
                 tries.append(self._run(server, clients, options, seconds or self.seconds))
             least = min(tries, key=lambda result: result.disturbed)
@@ -366,6 +371,22 @@ def _share(pid: int, seconds: float) -> float:
     begin, started = time.clock_gettime(clock), time.monotonic()
     time.sleep(seconds)
     return (time.clock_gettime(clock) - begin) / (time.monotonic() - started)
+
+
+def _wait_for_quiet() -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        idle, total = _ticks()
+        time.sleep(1.0)
+        idle_then, total_then = _ticks()
+        if idle_then - idle > (1 - QUIET) * (total_then - total):
+            return
+
+
+def _ticks() -> tuple[int, int]:
+    """Of all cores since the machine started: idle, and all."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 def _ratios(
